@@ -20,9 +20,9 @@ from hf_mtl.balancing import available
 from hf_mtl.cli.main import main, parse
 from hf_mtl.evaluation.registry import METRICS
 from hf_mtl.experiments.compare import load_study
+from hf_mtl.experiments.reference import reference
 from hf_mtl.modeling.heads import HEADS
 from hf_mtl.recipe import load_recipe
-from hf_mtl.reporting.recipe_reference import recipe_reference
 from hf_mtl.schedules import SCHEDULES
 from hf_mtl.tasks import task_types
 from tests.hub.repositories import Hub
@@ -214,7 +214,7 @@ def test_what_a_fresh_clone_lacks_is_said() -> None:
 def test_the_reference_of_recipes_is_what_the_command_prints(monkeypatch: pytest.MonkeyPatch) -> None:
     """``hf-mtl schema --markdown > recipes/README.md``; its end is of one version of transformers."""
     monkeypatch.chdir(ROOT)
-    written, printed = REFERENCE.text, recipe_reference(Path("recipes")) + "\n"
+    written, printed = REFERENCE.text, reference("recipe", Path("recipes")) + "\n"
     assert without_version(written) == without_version(printed)
     if f"transformers {transformers.__version__}" in written:
         assert written == printed

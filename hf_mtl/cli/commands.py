@@ -14,7 +14,7 @@ from hf_mtl.cli import voice
 from hf_mtl.data.processes import is_grouped, is_main_process
 from hf_mtl.errors import Mistake, UserError
 from hf_mtl.launched import launched
-from hf_mtl.recipe import json_schema, load_recipe
+from hf_mtl.recipe import load_recipe
 from hf_mtl.shown import shown
 from hf_mtl.tasks import Task
 
@@ -264,15 +264,10 @@ def methods(arguments: Namespace) -> None:
 
 
 def schema(arguments: Namespace) -> None:
-    """Print the JSON Schema of recipes or of studies, or the page of a recipe's keys."""
-    if arguments.study:
-        from hf_mtl.experiments.compare import study_schema
+    """Print the JSON Schema of recipes, studies or sweeps, or the page of their keys."""
+    from hf_mtl.experiments.reference import reference, schema_of
 
-        _print(json.dumps(study_schema(), indent=2))
-        return
     if arguments.markdown:
-        from hf_mtl.reporting.recipe_reference import recipe_reference
-
-        _print(recipe_reference(Path("recipes")))
+        _print(reference(arguments.kind, Path("recipes")))
         return
-    _print(json.dumps(json_schema(), indent=2))
+    _print(json.dumps(schema_of(arguments.kind), indent=2))

@@ -15,11 +15,15 @@ def add_diagnose(commands: "argparse._SubParsersAction[Any]") -> None:
     """Add ``diagnose``."""
     text = "look into the encoders of runs: how alike layers, tasks and runs are, what can be read off each layer"
     parser: argparse.ArgumentParser = commands.add_parser(
-        "diagnose", help=text, description=f"{text[0].upper()}{text[1:]}.", allow_abbrev=False
+        "diagnose",
+        help=text,
+        usage="hf-mtl diagnose [options] RUN [RUN ...] [key=value ...]",
+        description=f"{text[0].upper()}{text[1:]}.",
+        allow_abbrev=False,
     )
     # Keys of a recipe are among them, wherever they stand.
     what = "folders or recipes of runs, checkpoints, or Hub ids; and keys of their recipes to replace, for other rows"
-    parser.add_argument("runs", nargs="+", metavar="RUN key=value", help=what)
+    parser.add_argument("runs", nargs="+", metavar="RUN", help=what)
     parser.add_argument("--split", default="validation", choices=_SPLITS, help="the rows that are compared")
     parser.add_argument(
         "--rows", type=int, default=500, metavar="N", help="rows of each task, and training rows for its probes (500)"

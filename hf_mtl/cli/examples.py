@@ -75,11 +75,12 @@ EXAMPLES: dict[str, str] = {
     "report": """\
   hf-mtl report runs/recipe                            the figures and tables of a run
   hf-mtl report runs/studies/quickstart                did training together help? answer.json, report.html, figures
+  hf-mtl report runs/sweeps/quickstart                 the tables and the figure of a sweep
   hf-mtl report recipes/studies/quickstart --readme    what was measured goes into its README.md too
 """,
     "schema": """\
   hf-mtl schema > recipe.schema.json                   for completion in your editor
-  hf-mtl schema --study > study.schema.json            the same for studies
+  hf-mtl schema study > study.schema.json              the same for studies; sweep for sweeps
   hf-mtl schema --markdown > keys.md                   every key in words
 """,
 }

@@ -41,7 +41,7 @@ exit codes: 0 done, 2 a mistake in the recipe, the data or the command, 3 kept b
 stopped by Ctrl-C or SIGTERM and resumable, 1 anything else
 """
 # Of a command line, which are no options.
-_WORDS = ("command", "target", "overrides", "name", "runs", "data", "run", "repo", "directory")
+_WORDS = ("command", "kind", "target", "overrides", "name", "runs", "data", "run", "repo", "directory")
 _OVERRIDES = "keys of the recipe to replace, such as training.learning_rate=1e-4 or tasks.emotion.max_rows=500"
 _SCORING = (
     "keys of the run's recipe to replace: other rows, columns, metrics; such as tasks.emotion.metrics=[accuracy]"
@@ -97,13 +97,14 @@ def build_parser() -> argparse.ArgumentParser:
     add_diagnose(commands)
     add_methods(commands)
     add_report(commands)
-    text = "print the JSON Schema of recipes, for editors"
+    text = "print the JSON Schema of recipes, studies or sweeps, for editors"
     description = text[0].upper() + text[1:] + "."
     schema = commands.add_parser("schema", help=text, description=description, allow_abbrev=False)
+    kinds = ("recipe", "study", "sweep")
+    schema.add_argument("kind", nargs="?", default=kinds[0], choices=kinds, help="of which file (default: recipe)")
     schema.add_argument(
         "--markdown", action="store_true", help="print the page of all keys, with links to the recipes in ./recipes"
     )
-    schema.add_argument("--study", action="store_true", help="print the JSON Schema of studies instead")
     for name, command in commands.choices.items():
         command.epilog = f"examples:\n{EXAMPLES[name]}"
         command.formatter_class = argparse.RawDescriptionHelpFormatter  # lines stay lines
@@ -148,6 +149,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
                 "repo": "one RUN and one REPO",
                 "directory": "one RUN and one DIR",
                 "run": "one RUN",
+                "kind": "one kind of file",
             }
             most = next((words for word, words in takes.items() if word in arguments), "no arguments")
             parser.error(f"{arguments.command} takes {most}, found: {' '.join(rest)}")

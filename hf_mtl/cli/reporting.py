@@ -1,4 +1,4 @@
-"""The command `report`: tables and figures of a run or a study, written again from its files alone."""
+"""The command `report`: tables and figures of a run, a study or a sweep, written again from its files alone."""
 
 import argparse
 from argparse import Namespace
@@ -15,26 +15,36 @@ def add_report(commands: "argparse._SubParsersAction[Any]") -> None:
     Args:
         commands: The commands of the parser.
     """
-    text = "write the tables and figures of a run or a study again, from its files alone"
+    text = "write the tables and figures of a run, a study or a sweep again, from its files alone"
     description = text[0].upper() + text[1:] + "."
     parser = commands.add_parser("report", help=text, description=description, allow_abbrev=False)
-    parser.add_argument("run", metavar="RUN|STUDY", help="a run's folder, a study's, or the study's YAML file")
+    parser.add_argument(
+        "run",
+        metavar="RUN|STUDY|SWEEP",
+        help="the folder of a run, a study or a sweep, or the file (YAML) of a study or a sweep",
+    )
     parser.add_argument(
         "--readme", action="store_true", help="write what a study measured into the README.md of its folder too"
     )
 
 
 def write_again(arguments: Namespace, say: Callable[[str], None]) -> None:
-    """Write the report of a run or of a study, and print its tables.
+    """Write the report of a run, a study or a sweep, and print its tables.
 
     Args:
         arguments: The command's.
         say: Prints a text.
 
     Raises:
-        UserError: If the folder is neither.
+        UserError: If the folder is none of them; nothing is written.
     """
     folder, said = study_folder(Path(arguments.run))
+    if (folder / "sweep.json").is_file():
+        _refuse_readme(arguments, f"{folder} is a sweep")
+        from hf_mtl.experiments.sweep.report import report_again
+
+        say(f"{report_again(folder)}\n\nAll of it is in {folder}.")
+        return
     if (folder / "results.jsonl").is_file():
         from hf_mtl.experiments.answer.report import write_report
 
@@ -42,29 +52,43 @@ def write_again(arguments: Namespace, say: Callable[[str], None]) -> None:
         say(f"{written.text}\n\nThe report is {written.page}.")
         return
     if not (folder / "results.json").is_file():
-        problem = f"{folder}: holds no results, neither of a run (results.json) nor of a study (results.jsonl)"
-        raise UserError(Mistake("", problem, "Name the folder of a finished run, or of a study that has begun"))
-    if arguments.readme:
-        raise UserError(Mistake("--readme", f"{folder} is a run, which has no README.md", "Leave it out"))
+        problem = "no such file or folder"
+        if folder.is_dir():
+            problem = "holds no results of a run (results.json), a study (results.jsonl) or a sweep (sweep.json)"
+        remedy = "Name the folder of a finished run, of a study that has begun, or of a sweep"
+        raise UserError(Mistake("", f"{folder}: {problem}", f"{remedy}; what other commands write is theirs alone"))
+    _refuse_readme(arguments, f"{folder} is a run")
     _report_run(folder, say)
 
 
+def _refuse_readme(arguments: Namespace, what: str) -> None:
+    if arguments.readme:
+        raise UserError(Mistake("--readme", f"{what}, which has no README.md", "Leave it out"))
+
+
 def study_folder(path: Path) -> tuple[Path, dict[str, Any] | None]:
-    """Find the folder that a study's file means: that of its results beside it, or else its ``output_dir``.
+    """Find the folder that a file means, of a study or a sweep: that of its results beside it, or ``output_dir``.
 
     Args:
-        path: A folder, which is returned as it is, or a study's file.
+        path: A folder, which is returned as it is, or the file.
 
     Returns:
-        The folder, and what the file says, with what it extends; None of a folder, which holds its study.
+        The folder, and what a study's file says, with what it extends; None of a sweep, and of a folder, which holds
+        its study.
 
     Raises:
-        RecipeError: If the file is no study.
+        UserError: If it is no such file.
     """
     if not path.is_file():
         return path, None
+    if path.suffix not in (".yaml", ".yml"):
+        raise UserError(Mistake("", f"{path}: is no folder, and no YAML file", "Name the folder that it lies in"))
     from hf_mtl.experiments.compare.load import read_study
+    from hf_mtl.recipe.extends import read_extended
 
+    place = read_extended(path, []).plain().get("output_dir")
+    if isinstance(place, str) and (Path(place).expanduser() / "sweep.json").is_file():
+        return Path(place).expanduser(), None
     said = read_study(path)
     return path.parent if (path.parent / "results.jsonl").is_file() else Path(said["output_dir"]), said
 

@@ -54,4 +54,4 @@ def sweep(arguments: argparse.Namespace, say: Callable[[str], None]) -> None:
     if result is None:
         say(f"\n{list_sweep(ended)}\n\nOther workers run the rest; the last of them scores the test.")
         return
-    say(f"\n{answer_tables(result, ended.arms)}\n\nAll of it is in {ended.output_dir}.")
+    say(f"\n{answer_tables(result)}\n\nAll of it is in {ended.output_dir}.")

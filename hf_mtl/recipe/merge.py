@@ -75,6 +75,15 @@ def _inherited(base: Node, top: Node, path: KeyPath) -> dict[str, Node]:
     return {} if renamed else base.value
 
 
+def is_named(path: KeyPath) -> bool:
+    """Tell whether what stands at a place is one thing with its options, which is inherited whole or not at all.
+
+    Args:
+        path: The key path.
+    """
+    return bool(_naming(path)[0])
+
+
 def _naming(path: KeyPath) -> tuple[str, bool]:
     """Return what names the thing at a place, and whether a plain word is short for it; empty for other mappings."""
     return next((found for place, found in _NAMED_BY.items() if _is_place(place, path)), ("", False))

@@ -1,7 +1,7 @@
 """The reference of recipes: every key with its type, its default and a sentence, as one Markdown page."""
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import transformers
@@ -26,7 +26,8 @@ the classes that the keys configure. How the parts work together is told in [gui
 prints the same as JSON Schema, for completion in an editor.
 
 A recipe has the sections below; `model` and `tasks` must be there, in it or in a recipe that it extends. `null` in
-place of a value means that nothing is said: the default, also where a recipe that it extends says something."""
+place of a value means that nothing is said: the default, also where a recipe that it extends says something.
+The files of [studies](#studies) and [sweeps](#sweeps) have keys of their own."""
 
 _LIMITS = """\
 Each of these is refused with a message before training:
@@ -51,13 +52,14 @@ Each of these is refused with a message before training:
 HUGGING_FACE = "## `training`: fields of transformers"
 
 
-def recipe_reference(folder: Path) -> str:
+def recipe_reference(folder: Path, more: Sequence[str] = ()) -> str:
     """Write the page.
 
     What depends on the version of transformers, the fields of its `TrainingArguments`, stands at its end.
 
     Args:
         folder: Where the recipes are that it links to.
+        more: Of other files, after what is of recipes.
     """
     schema = json_schema()
     page = SchemaTables(schema)
@@ -87,6 +89,7 @@ def recipe_reference(folder: Path) -> str:
         table([["field", "why, and what to do instead"], *_refused()]),
         "## From a paper to its method and recipes",
         paper_index(folder),
+        *more,
         HUGGING_FACE,
         f"Those of transformers {transformers.__version__}.",
         page.keys(_inherited(sections["training"]["properties"])),

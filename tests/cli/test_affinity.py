@@ -15,6 +15,7 @@ def test_affinities_of_a_run_are_printed_and_written(hf_mtl: Command, world: Pat
     assert "Affinity, linearised: by what part the loss of a task (column) drops" in said.out
     assert "Proposal: {" in said.out
     assert f"Written to {tmp_path / 'found'}: affinity.json, affinity.png, proposal.json." in said.out
+    assert "it/s" not in said.err  # no bars
     again = hf_mtl("affinity", world / "recipe.yaml", *words)
     assert again.code == 2
     assert "measured there already" in again.err

@@ -242,7 +242,12 @@ def test_the_schema_fits_the_shipped_recipes(hf_mtl: Command, world: Path) -> No
     jsonschema.Draft202012Validator.check_schema(schema)
     checker = jsonschema.Draft202012Validator(schema)
     shipped = sorted((Path(__file__).parents[2] / "recipes").rglob("*.yaml"))
-    shipped = [path for path in shipped if path.name != "study.yaml"]
+    for kind in ("study", "sweep"):
+        files = [path for path in shipped if path.name == f"{kind}.yaml"]
+        shipped = [path for path in shipped if path not in files]
+        of_kind = jsonschema.Draft202012Validator(json.loads(hf_mtl("schema", kind).out))
+        assert [path for path in files if not of_kind.is_valid(yaml.safe_load(path.read_text()))] == []
+        assert files
     shipped = [path for path in shipped if "\nplugins:" not in path.read_text()]  # whose types are not ours
     for path in [*shipped, world / "recipe.yaml", world / "run" / "recipe.yaml"]:
         errors = [error.message for error in checker.iter_errors(yaml.safe_load(path.read_text()))]

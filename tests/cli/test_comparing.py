@@ -40,6 +40,9 @@ def test_workers_are_some(hf_mtl: Command, tmp_path: Path) -> None:
 
 
 def test_the_schema_of_studies_is_printed(hf_mtl: Command) -> None:
-    said = hf_mtl("schema", "--study")
+    said = hf_mtl("schema", "study")
     assert said.code == 0
     assert json.loads(said.out)["title"] == "hf_mtl study"
+    page = hf_mtl("schema", "study", "--markdown").out
+    assert page.startswith("## Studies\n")
+    assert "| `keep` | `models`, `checkpoints` | `models` |" in page

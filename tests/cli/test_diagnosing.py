@@ -22,6 +22,11 @@ def test_it_says_what_it_found_and_writes_it(hf_mtl: Command, world: Path, tmp_p
     assert json.loads((place / "diagnosis.json").read_text())["runs"][0]["name"] == "run"
 
 
+def test_keys_are_not_required(hf_mtl: Command) -> None:
+    usage = hf_mtl("diagnose", "--help").out.splitlines()[0]
+    assert usage == "usage: hf-mtl diagnose [options] RUN [RUN ...] [key=value ...]"
+
+
 @pytest.mark.parametrize(
     ("words", "problem"),
     [

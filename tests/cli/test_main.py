@@ -65,7 +65,7 @@ def test_every_command_of_the_parser_has_its_function() -> None:
             "unknown option: --baseline; see hf-mtl evaluate --help. Did you mean --baselines?",
         ),
         (["train", "x.yaml", "--over"], "unknown option: --over; see hf-mtl train --help"),
-        (["schema", "x.yaml"], "schema takes no arguments, found: x.yaml"),
+        (["schema", "x.yaml"], "invalid choice: 'x.yaml' (choose from"),
         (["methods", "uw", "pcgrad"], "methods takes one name, found: pcgrad"),
         (["push", "runs/mine"], "the following arguments are required: REPO"),
         (["push", "runs/mine", "me/mine", "me/other"], "push takes one RUN and one REPO, found: me/other"),

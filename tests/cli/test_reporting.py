@@ -46,7 +46,13 @@ def test_a_run_is_drawn_again_and_its_tables_are_printed(hf_mtl: Command, world:
 def test_what_is_neither_is_refused_and_nothing_is_written(hf_mtl: Command, tmp_path: Path) -> None:
     said = hf_mtl("report", tmp_path)
     assert said.code == 2
-    assert "holds no results, neither of a run (results.json) nor of a study (results.jsonl)" in said.err
+    assert "holds no results of a run (results.json), a study (results.jsonl) or a sweep (sweep.json)" in said.err
+    (tmp_path / "predicted").mkdir()
+    (tmp_path / "predicted" / "results.jsonl").write_text('{"text": "a", "emotion.label": "joy"}\n')
+    assert "no line is a run of a study" in hf_mtl("report", tmp_path / "predicted").err
+    assert [path.name for path in (tmp_path / "predicted").iterdir()] == ["results.jsonl"]
+    assert "is no folder, and no YAML file" in hf_mtl("report", tmp_path / "predicted" / "results.jsonl").err
+    assert "no such file or folder" in hf_mtl("report", tmp_path / "nowhere").err
     (tmp_path / "x.yaml").write_text("base: y.yaml\n")
     assert "x.yaml:1: arms: missing" in hf_mtl("report", tmp_path / "x.yaml").err
     study = records.write(tmp_path / "study", records.study({"ew": records.LIFT}, seeds=2), ["single_task", "ew"])

@@ -39,6 +39,10 @@ def test_a_sweep_says_its_trials_and_its_answer(hf_mtl: Command, tmp_path: Path,
     assert lines[2].startswith("base trial 2 (random): complete average ")
     assert "average, by validation; the test was scored for the default and the chosen trial alone" in lines
     assert lines[-1] == f"All of it is in {tmp_path / 'out'}."
+    for target in (path, tmp_path / "out"):
+        assert hf_mtl("report", target).out.splitlines() == lines[4:]
+    assert "is a sweep, which has no README.md" in hf_mtl("report", path, "--readme").err
+    assert not (tmp_path / "out" / "report.html").exists()
     again = hf_mtl("sweep", "--list", path)
     assert again.out.splitlines()[-1].split()[:7] == ["base", "3", "3", "0", "0", "0", "0"]
 

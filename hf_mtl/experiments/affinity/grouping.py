@@ -33,6 +33,21 @@ def partition_value(values: Matrix, groups: Iterable[Sequence[int]]) -> float:
     return sum(group_value(values, group) for group in groups)
 
 
+def partition_weights(tasks: int, groups: Iterable[Sequence[int]]) -> Matrix:
+    """Return by what each affinity counts in the value of groups, [T, T].
+
+    Args:
+        tasks: Number of tasks.
+        groups: The places of the tasks of each group.
+    """
+    found = np.zeros((tasks, tasks))
+    for group in groups:
+        if len(group) > 1:
+            found[np.ix_(group, group)] = 1 / (len(group) - 1)
+    np.fill_diagonal(found, 0.0)
+    return found
+
+
 def propose_groups(values: Matrix, groups: int | None = None, seed: int = 0) -> Groups:
     """Find the partition of the largest value: of all up to 10 tasks, else of those that spectral clustering gives.
 

@@ -133,6 +133,7 @@ def _short(folder: Path, length: Length) -> dict[str, Any]:
         "eval_strategy": "no",
         "metric_for_best_model": None,
         "greater_is_better": None,
+        "disable_tqdm": True,
     }
 
 

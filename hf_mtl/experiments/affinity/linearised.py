@@ -1,7 +1,7 @@
 """Affinities from linear models of groups of tasks, at one checkpoint of a joint run."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import combinations
 
@@ -33,12 +33,28 @@ class Linearised:
             the rows that they were fitted to.
         ridge: The λ of all groups, in the units of `ridge_unit`.
         groups: How many groups were fitted.
+        parts: By j and then i what each validation row of j says of i, and the weights of these rows.
     """
 
     values: Matrix
     errors: Matrix
     ridge: float
     groups: int
+    parts: Mapping[int, tuple[Mapping[int, Numbers], Numbers]] = field(default_factory=dict, repr=False)
+
+    def error_of_sum(self, weights: Matrix) -> float:
+        """Return the standard error of a weighted sum of affinities.
+
+        The affinities to one task are read on the same rows, so that their errors are not independent.
+
+        Args:
+            weights: Of the affinities, [T, T].
+        """
+        variances = [
+            _error(np.sum([weights[i, j] * each for i, each in joins.items()], axis=0), of_rows) ** 2
+            for j, (joins, of_rows) in self.parts.items()
+        ]
+        return float(np.sqrt(sum(variances)))
 
 
 def linearised(
@@ -116,12 +132,19 @@ def affinities(
             for task in others:
                 drops.setdefault((joins, task), []).append(models.drops(others, group, task))
     values, errors = np.zeros((tasks, tasks)), np.zeros((tasks, tasks))
+    parts: dict[int, tuple[dict[int, Numbers], Numbers]] = {
+        task: ({}, rows.weights) for task, rows in enumerate(models.read)
+    }
     for (joins, task), found in drops.items():
         each, weights = np.mean(found, axis=0), models.read[task].weights
-        values[joins, task] = weights @ each
-        # Of a weighted mean of independent rows.
-        errors[joins, task] = np.sqrt(np.square(weights * (each - values[joins, task])).sum())
-    return Linearised(values, errors, models.ridge / ridge_unit(models.fitted), len(models))
+        values[joins, task], errors[joins, task] = weights @ each, _error(each, weights)
+        parts[task][0][joins] = each
+    return Linearised(values, errors, models.ridge / ridge_unit(models.fitted), len(models), parts)
+
+
+def _error(each: Numbers, weights: Numbers) -> float:
+    """Return the standard error of a weighted mean of independent rows."""
+    return float(np.sqrt(np.square(weights * (each - weights @ each)).sum()))
 
 
 class GroupModels:

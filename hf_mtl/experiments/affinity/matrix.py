@@ -44,3 +44,14 @@ def mean_and_error(samples: Sequence[Matrix]) -> tuple[Matrix, Matrix]:
     if len(stacked) < 2:
         return mean, np.full_like(mean, np.nan)
     return mean, stacked.std(axis=0, ddof=1) / np.sqrt(len(stacked))
+
+
+def error_of_sum(samples: Sequence[Matrix], weights: Matrix) -> float:
+    """Return the standard error of a weighted sum of the means of matrices: nan of a single one.
+
+    Args:
+        samples: Matrices of one shape.
+        weights: Of that shape.
+    """
+    _, error = mean_and_error([np.array((weights * sample).sum()) for sample in samples])
+    return float(error)

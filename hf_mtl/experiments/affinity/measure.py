@@ -1,17 +1,18 @@
 """A recipe becomes affinities of its tasks, a proposal of groups, and the files that keep them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from hf_mtl.errors import Mistake, RunError, UserError
-from hf_mtl.experiments.affinity.grouping import partition_value, propose_groups
+from hf_mtl.experiments.affinity.grouping import partition_value, partition_weights, propose_groups
 from hf_mtl.experiments.affinity.joint import JointRun
 from hf_mtl.experiments.affinity.linearised import linearised
 from hf_mtl.experiments.affinity.lookahead import ROWS, sampled_lookaheads
 from hf_mtl.experiments.affinity.looked_at import LookedAt, look_at_given, look_at_new
-from hf_mtl.experiments.affinity.matrix import AffinityMatrix, Matrix, mean_and_error
+from hf_mtl.experiments.affinity.matrix import AffinityMatrix, Matrix, error_of_sum, mean_and_error
 from hf_mtl.inference.runs import load_model
 from hf_mtl.launched import of_whoever_trains
 from hf_mtl.progress import no_bars
@@ -72,6 +73,7 @@ class Found:
         affinity: The affinities.
         groups: The tasks of each group of the proposal.
         value: Its value: the sum over tasks of the mean affinity of the others of its group to it.
+        value_error: The standard error of that, of this partition: not of how it was chosen among others.
         together: The value of one group of all; that of every task alone is 0.
         joint: The joint run.
         looked: Operations of looking at it.
@@ -84,6 +86,7 @@ class Found:
     affinity: AffinityMatrix
     groups: list[list[str]]
     value: float
+    value_error: float
     together: float
     joint: JointRun
     looked: float
@@ -99,9 +102,12 @@ class Found:
 
 
 class Measured(NamedTuple):
-    """Affinities, the operations of measuring them, and what the method tells beside."""
+    """Affinities, the standard error of a weighted sum of them, the operations of measuring them, and what the method
+    tells beside.
+    """
 
     affinity: AffinityMatrix
+    error_of_sum: Callable[[Matrix], float]
     flops: float
     details: dict[str, float]
 
@@ -125,7 +131,7 @@ def find_affinity(target: str | Path, overrides: Sequence[str] = (), asked: Aske
     folder = asked.output or Path(f"{output_dir(recipe)}-affinity")
     _refuse_place(folder)
     args = make_arguments(recipe, **NOT_TRAINED, **of_whoever_trains())
-    with no_bars(args.disable_tqdm):
+    with no_bars():
         if asked.checkpoint is None:
             reads = asked.method == "linearised"
             looked_at = look_at_new(target, overrides, recipe, args, folder / "joint", asked.steps, reads)
@@ -147,6 +153,7 @@ def _proposed(measured: Measured, looked_at: LookedAt, folder: Path, asked: Aske
         affinity=affinity,
         groups=[[affinity.tasks[place] for place in group] for group in groups],
         value=partition_value(affinity.values, groups),
+        value_error=measured.error_of_sum(partition_weights(len(affinity.tasks), groups)),
         together=partition_value(affinity.values, [range(len(affinity.tasks))]),
         joint=looked_at.joint,
         looked=measured.flops,
@@ -170,9 +177,8 @@ def _linearised(looked_at: LookedAt, asked: Asked) -> Measured:
     subject = looked_at.subject(looked_at.model, validation=True)
     found = linearised(subject, asked.rows, looked_at.prepared.args.seed)
     details = {"rows": asked.rows, "ridge": found.ridge, "groups_fitted": found.groups}
-    return Measured(
-        AffinityMatrix(tuple(subject.tasks), found.values, found.errors, asked.method), subject.flops, details
-    )
+    affinity = AffinityMatrix(tuple(subject.tasks), found.values, found.errors, asked.method)
+    return Measured(affinity, found.error_of_sum, subject.flops, details)
 
 
 def _lookahead(looked_at: LookedAt, asked: Asked) -> Measured:
@@ -188,4 +194,5 @@ def _lookahead(looked_at: LookedAt, asked: Asked) -> Measured:
         flops += subject.flops
     values, errors = mean_and_error(samples)
     details = {"batches": len(samples), "rows": rows, "rate": rate, "stages": len(stages)}
-    return Measured(AffinityMatrix(tuple(subject.tasks), values, errors, asked.method), flops, details)
+    affinity = AffinityMatrix(tuple(subject.tasks), values, errors, asked.method)
+    return Measured(affinity, partial(error_of_sum, samples), flops, details)

@@ -26,7 +26,8 @@ def write(found: "Found") -> None:
     """Write the matrix, the figure and the proposal; the matrix last, which says that all of it is there."""
     found.folder.mkdir(parents=True, exist_ok=True)
     drawn(found.folder / FIGURE, affinity_figure, found.affinity)
-    facts = {"method": found.affinity.method, "value": found.value, "together": found.together}
+    keys = ("value", "value_error", "together")
+    facts = {"method": found.affinity.method, **{key: getattr(found, key) for key in keys}}
     write_proposal(found.folder / FILE, found.groups, **facts)
     write_json_atomic(found.folder / "affinity.json", as_plain(found))
 
@@ -42,6 +43,7 @@ def as_plain(found: "Found") -> dict[str, Any]:
         **found.details,
         "groups": found.groups,
         "value": found.value,
+        "value_error": found.value_error,
         "together": found.together,
         "joint_run": {
             "model": str(joint.model),
@@ -53,28 +55,30 @@ def as_plain(found: "Found") -> dict[str, Any]:
     }
 
 
-def power_of(affinity: AffinityMatrix) -> int:
-    """Return the power of ten in which the affinities of different tasks are best written."""
+def decimals_of(affinity: AffinityMatrix) -> int:
+    """Return how many decimals show three digits of the largest affinity of different tasks, in percent."""
     largest = max(map(abs, affinity.pairs.values()), default=0.0)
-    return math.floor(math.log10(largest)) if largest > 0 and math.isfinite(largest) else 0
+    return max(0, -math.floor(math.log10(largest))) if largest > 0 and math.isfinite(largest) else 0
 
 
 def table(affinity: AffinityMatrix) -> str:
-    """Write a matrix, from whom in rows and to whom in columns, each with its standard error."""
-    power = power_of(affinity)
+    """Write a matrix in percent, from whom in rows and to whom in columns, each with its standard error."""
+    decimals = decimals_of(affinity)
     cells = [["from \\ to", *affinity.tasks]]
     for i, task in enumerate(affinity.tasks):
-        cells.append([task, *(_cell(affinity, i, j, power) for j in range(len(affinity.tasks)))])
+        cells.append([task, *(_cell(affinity, i, j, decimals) for j in range(len(affinity.tasks)))])
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in cells]
     return "\n".join([*lines[:1], "-" * len(lines[0]), *lines[1:]])
 
 
-def _cell(affinity: AffinityMatrix, i: int, j: int, power: int) -> str:
-    if i == j:
-        return "-"
-    value, error = affinity.values[i, j] / 10.0**power, affinity.errors[i, j] / 10.0**power
-    return f"{value:z.2f}" if math.isnan(error) else f"{value:z.2f} ± {error:.2f}"
+def _cell(affinity: AffinityMatrix, i: int, j: int, decimals: int) -> str:
+    return "-" if i == j else _percent(affinity.values[i, j], affinity.errors[i, j], decimals)
+
+
+def _percent(value: float, error: float, decimals: int, between: str = " ± ") -> str:
+    said = f"{100 * value:z.{decimals}f}"
+    return said if math.isnan(error) else f"{said}{between}{100 * error:.{decimals}f}"
 
 
 def text(found: "Found") -> str:
@@ -89,19 +93,41 @@ def text(found: "Found") -> str:
     return "\n".join(
         [
             f"Affinity, {affinity.method}: by what part the loss of a task (column) drops when another (row) joins,",
-            f"in 1e{power_of(affinity)}, ± one standard error over {over};",
+            f"in %, ± one standard error over {over};",
             f"{clear} of {len(affinity.pairs)} are more than two of these from 0.",
             "",
             table(affinity),
             *_notes(found),
             "",
             f"Proposal: {groups}",
-            f"  value {found.value:.3g}; one group of all {found.together:.3g}, every task alone 0",
+            *_value(found),
             f"Looked at: {looked}",
             f"Cost: {_cost(found)}",
             "An affinity is no measured gain: compare the groups with other arms before relying on them.",
         ]
     )
+
+
+def _value(found: "Found") -> list[str]:
+    """Say what the proposal is worth by the affinities, and how sure that is."""
+    affinity, decimals = found.affinity, decimals_of(found.affinity)
+    value = _percent(found.value, found.value_error, decimals)
+    together = f"one group of all {_percent(found.together, math.nan, decimals)}, every task alone 0"
+    lines = [f"  value in %: {value}; {together}"]
+    places = {task: place for place, task in enumerate(affinity.tasks)}
+    inside = [(places[a], places[b]) for group in found.groups for a in group for b in group if a != b]
+    if not inside:
+        return lines
+    vague = sum(not abs(affinity.values[i, j]) > 2 * affinity.errors[i, j] for i, j in inside)
+    lines.append(f"  {vague} of the {len(inside)} affinities that it rests on are within two standard errors of 0.")
+    if not found.value > 2 * found.value_error:
+        why = (
+            "its error is unknown"
+            if math.isnan(found.value_error)
+            else "its value is within two standard errors of 0"
+        )
+        lines.append(f"  It is not told apart from every task alone: {why}.")
+    return [*lines, "  The best of many partitions looks better than it is: the ± does not know that it was chosen."]
 
 
 def _notes(found: "Found") -> list[str]:
@@ -138,8 +164,8 @@ def affinity_figure(path: str | Path, affinity: AffinityMatrix) -> None:
         path: File to write; its suffix names the format.
         affinity: The affinities.
     """
-    tasks, power = affinity.tasks, power_of(affinity)
-    values = affinity.values / 10.0**power
+    tasks, decimals = affinity.tasks, decimals_of(affinity)
+    values = 100 * affinity.values
     np.fill_diagonal(values, np.nan)
     most = float(np.nanmax(np.abs(values))) or 1.0
     figure, (panel,) = new_figure(1, len(tasks), by_step=False)
@@ -153,9 +179,8 @@ def affinity_figure(path: str | Path, affinity: AffinityMatrix) -> None:
     panel.grid(False)
     for i, j in _off_diagonal(affinity) if len(tasks) <= _NUMBERED else ():
         colour = "white" if abs(values[i, j]) > 0.6 * most else "black"
-        error = affinity.errors[i, j] / 10.0**power
-        said = f"{values[i, j]:z.2f}" if math.isnan(error) else f"{values[i, j]:z.2f}\n±{error:.2f}"
+        said = _percent(affinity.values[i, j], affinity.errors[i, j], decimals, "\n±")
         panel.text(j, i, said, ha="center", va="center", fontsize=8, color=colour)
-    panel.figure.colorbar(image, ax=panel, label=f"part of the loss, in 1e{power}", panchor=False, pad=0.02)
+    panel.figure.colorbar(image, ax=panel, label="% of the loss", panchor=False, pad=0.02)
     label_panel(panel, f"Affinity of tasks, {affinity.method} (below 0: the task harms)", "from: who joins")
     save(figure, path)

@@ -22,6 +22,8 @@ from hf_mtl.reporting.json_files import write_json_atomic
 README = "README.md"
 PAGE = "report.html"
 ANSWER = "answer.json"
+KINDS = ("run", "failed", "merged", "rows")
+"""What the lines of a study's results are; those of a sweep, or rows with predictions, are something else."""
 
 
 class Written(NamedTuple):
@@ -46,14 +48,18 @@ def read_answer(folder: Path, said: Mapping[str, Any] | None = None) -> Answer:
         said: What the study's file says; None: that of ``study.yaml``.
 
     Raises:
-        UserError: If there are no results.
+        UserError: If there are no results of a study.
         CheckpointError: If a file is damaged; names it.
     """
     results = folder / RESULTS
     if not results.exists():
         remedy = f"Name the folder of a study, which holds {RESULTS}, or that of a run"
         raise UserError(Mistake("", f"{folder}: holds no {RESULTS}, of a study that has begun", remedy))
-    records, notes = current(Results(results).all(), identities_in(folder))
+    every = Results(results).all()
+    if every and not any(record.get("kind") in KINDS for record in every):
+        problem = f"{results}: no line is a run of a study, whose kind is one of {', '.join(KINDS)}"
+        raise UserError(Mistake("", problem, "Name the folder of a study; nothing is written"))
+    records, notes = current(every, identities_in(folder))
     question = read_question(folder, records, said)
     return answer(records, replace(question, notes=(*question.notes, *notes)))
 

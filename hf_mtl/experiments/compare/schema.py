@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field, field_validator
 
+from hf_mtl.experiments.file_schema import file_schema
 from hf_mtl.experiments.verdict import SMALLEST
 from hf_mtl.tasks.fields import Frozen
 
@@ -96,9 +97,4 @@ class StudyFile(Frozen):
 
 def study_schema() -> dict[str, Any]:
     """Build the JSON Schema of study files, for completion and checks in editors."""
-    found = StudyFile.model_json_schema()
-    found["properties"]["extends"] = {
-        "description": "Study files that this one extends, relative to it; this one wins.",
-        "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}],
-    }
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **found, "title": "hf_mtl study"}
+    return file_schema(StudyFile, "study")

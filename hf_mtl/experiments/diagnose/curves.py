@@ -1,5 +1,6 @@
 """Curves over the layers of encoders: probes, clusters, subspaces, and tasks of two runs."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ _LAYER = "layer (0: the embeddings)"
 def _curve(axis: "Axes", values: Sequence[float], label: str | None, **style: Any) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    numbers = [float("nan") if value is None else float(value) for value in values]
+    numbers = [_finite(value) for value in values]
     axis.plot(range(len(numbers)), numbers, label=label, **{**marks(numbers), **style})
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
 
@@ -55,13 +56,17 @@ def _title(axis: "Axes", number: int, count: int, title: str) -> None:
 def probes_figure(path: Path, probes: Items) -> None:
     """Draw the score of a linear probe of each layer, a panel for each task and a line for each run.
 
+    Scores of which 1 is the most have one scale in all panels.
+
     Args:
         path: File to write.
         probes: As from `hf_mtl.experiments.diagnose.readings.probe_layers`.
     """
     tasks = list(dict.fromkeys(probe["task"] for probe in probes))
     styles = task_styles(list(dict.fromkeys(probe["run"] for probe in probes)))
-    figure, axes = new_figure(len(tasks), 2 * len(styles), by_step=False)
+    figure, axes = new_figure(len(tasks), 2 * len(styles) + 1, by_step=False)
+    values = {task: _scores_of(task, probes) for task in tasks}
+    scale = [value for found in values.values() if max(found, default=2.0) <= 1 for value in found]
     for axis, task in zip(axes, tasks, strict=True):
         mine = [probe for probe in probes if probe["task"] == task]
         for probe in mine:
@@ -73,9 +78,25 @@ def probes_figure(path: Path, probes: Items) -> None:
                 axis.axhline(
                     probe["model"], color=styles[probe["run"]].colour, linewidth=1, linestyle=":", label=label
                 )
-        label_panel(axis, f"Linear probes of each layer: {task}", mine[0]["metric"])
+        axis.axhline(_finite(mine[0]["chance"]), color="black", linewidth=1, linestyle="--", label="chance")
+        if max(values[task], default=2.0) <= 1:
+            margin = 0.05 * (max(scale) - min(scale)) + 0.005
+            axis.set_ylim(min(scale) - margin, max(scale) + margin)
+        rows = f"{mine[0]['train_rows']:,} rows to learn from, {mine[0]['rows']:,} scored"
+        label_panel(axis, f"Linear probes of each layer: {task} ({rows})", mine[0]["metric"])
     _name_layers(axes)
     save(figure, path)
+
+
+def _scores_of(task: str, probes: Items) -> list[float]:
+    """Return all scores of a panel that are known."""
+    mine = [probe for probe in probes if probe["task"] == task]
+    found = [_finite(score) for probe in mine for score in (*probe["layers"], probe["chance"], probe["model"])]
+    return [score for score in found if not math.isnan(score)]
+
+
+def _finite(value: float | None) -> float:
+    return math.nan if value is None else float(value)
 
 
 def clusters_figure(path: Path, clusters: Items) -> None:

@@ -26,9 +26,10 @@ def early_signals(subjects: Sequence[Subject]) -> dict[str, Any]:
         subjects: The runs; those without a log, such as models of the Hub, are left out.
 
     Returns:
-        ``share`` of the steps that is early; ``runs``: of each log its ``steps``, and by task the first scores
-        (``score``, at ``step``), the training loss (``loss``), by how much of itself it has ``fall``en, and the
-        ``final`` score; ``tasks``: for each signal its correlation with the final score over all tasks of all runs;
+        ``share`` of the steps that is early; ``runs``: of each log its ``steps``, and by task the last early score
+        (``score``; NaN where the first evaluation, at ``step``, is later), the training loss (``loss``), by how much
+        of itself it has ``fall``en, and the ``final`` score; ``tasks``: for each signal its correlation with the
+        final score over all tasks of all runs;
         ``together``: likewise over runs, of average, macro and worst.
     """
     logs: dict[str, dict[str, Any]] = {}
@@ -86,11 +87,9 @@ def log_signals(log: Sequence[Record], tasks: Mapping[str, Task]) -> dict[str, A
     steps = max((record["step"] for record in log), default=0)
     if len({record["step"] for record in scored}) < 2:
         return None
-    # The last evaluation of the early steps, or where there is none the first of all.
-    early = next(
-        (record for record in reversed(scored) if record["step"] <= EARLY * steps),
-        min(scored, key=lambda record: record["step"]),
-    )
+    # The last evaluation of the early steps; where there is none, the scores of the first of all are not early.
+    first = min(scored, key=lambda record: record["step"])
+    early = next((record for record in reversed(scored) if record["step"] <= EARLY * steps), {"step": first["step"]})
     final = max(scored, key=lambda record: record["step"])
     together = {
         key: {"score": _number(early, f"eval_{key}"), "final": _number(final, f"eval_{key}")}
@@ -111,9 +110,9 @@ def log_signals(log: Sequence[Record], tasks: Mapping[str, Task]) -> dict[str, A
 
 
 def _losses(log: Sequence[Record], task: str, last: float) -> dict[str, float]:
-    """Return the last early training loss of a task, and what share of its first one has gone by then."""
+    """Return the last early training loss of a task, and what share of its first has gone by then; NaN without."""
     losses = [(record["step"], record[f"loss/{task}"]) for record in log if record.get(f"loss/{task}") is not None]
-    early = [loss for step, loss in losses if step <= last] or [loss for _, loss in losses[:1]]
+    early = [loss for step, loss in losses if step <= last]
     if not early:
         return {"loss": math.nan, "fall": math.nan}
     fall = 1 - early[-1] / early[0] if len(early) > 1 and early[0] > 0 else math.nan

@@ -20,7 +20,7 @@ _PANELS = 9
 _NUMBERED = 8
 """Up to so many rows every number is written into its cell."""
 _SIGNALS = {
-    "score": "score at the first evaluations",
+    "score": "score at the last evaluation of the first tenth",
     "loss": "training loss after the first tenth",
     "fall": "share of the training loss that is gone",
 }

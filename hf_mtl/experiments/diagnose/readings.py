@@ -33,7 +33,8 @@ def probe_layers(features: Features, rows: Mapping[str, TaskRows], trust: Trust)
 
     Returns:
         For each run and task with training rows: ``run``, ``task``, ``metric``, ``train_rows``, ``rows``, the score
-        at each of ``layers``, and that of the ``model`` on the same rows, None where it has no such task.
+        at each of ``layers``, that of ``chance``, a probe that sees nothing of a row, and that of the ``model`` on
+        the same rows, None where it has no such task.
     """
     found = []
     for run, tasks in features.items():
@@ -47,7 +48,7 @@ def probe_layers(features: Features, rows: Mapping[str, TaskRows], trust: Trust)
             for made in outputs:
                 values = score_task(task, name, made, item.rows.scored_against, statistics, trust, item.rows.weights)
                 scores.append(values[key])
-            layers = len(item.features.rows)
+            chance, layers = scores.pop(0), len(item.features.rows)
             found.append(
                 {
                     "run": run,
@@ -56,6 +57,7 @@ def probe_layers(features: Features, rows: Mapping[str, TaskRows], trust: Trust)
                     "train_rows": len(item.train_rows),
                     "rows": len(item.rows),
                     "layers": scores[:layers],
+                    "chance": chance,
                     "model": scores[layers] if len(scores) > layers else None,
                 }
             )
@@ -63,17 +65,23 @@ def probe_layers(features: Features, rows: Mapping[str, TaskRows], trust: Trust)
 
 
 def _probe(task: Task, item: TaskFeatures) -> Iterator[np.ndarray]:
-    """Give the outputs of a probe of each layer for the rows that are compared."""
+    """Give the outputs for the rows that are compared: of a probe that sees nothing, then of one of each layer."""
     assert item.train is not None
     assert item.train_rows is not None
     if task.outputs_per == "row" and type(task).linear_outputs is not Task.linear_outputs:
-        for train, scored in zip(item.train.rows, item.features.rows, strict=True):
+        for train, scored in _and_nothing(item.train.rows, item.features.rows):
             yield probe_outputs(task, train, item.train_rows.labels, scored)
         return
     losses, placed = _Placed(task, item.train_rows), _Placed(task, item.rows)
-    for train, scored in zip(_looked_at(item.train), _looked_at(item.features), strict=True):
+    for train, scored in _and_nothing(_looked_at(item.train), _looked_at(item.features)):
         outputs = site_probe_outputs(task, train, losses, scored)
         yield placed.of_rows(torch.from_numpy(outputs)).numpy()
+
+
+def _and_nothing(train: np.ndarray, scored: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield features that say nothing, and then those of each layer."""
+    yield np.zeros_like(train[0, :, :1]), np.zeros_like(scored[0, :, :1])
+    yield from zip(train, scored, strict=True)
 
 
 def _looked_at(features: LayerFeatures) -> np.ndarray:

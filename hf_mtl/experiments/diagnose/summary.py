@@ -105,7 +105,8 @@ def _subspaces(pairs: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _probes(probes: Sequence[Mapping[str, Any]]) -> str:
-    table = [["task", "run", "metric", "embeddings", "best layer", "score there", "last layer", "own head"]]
+    header = ["task", "run", "metric", "rows", "scored", "chance", "embeddings", "best layer", "score there"]
+    table = [[*header, "last layer", "own head"]]
     for probe in probes:
         scores = [_or(score, -math.inf) for score in probe["layers"]]
         best = int(np.argmax(scores))
@@ -114,6 +115,8 @@ def _probes(probes: Sequence[Mapping[str, Any]]) -> str:
                 probe["task"],
                 probe["run"],
                 probe["metric"],
+                *(f"{probe[key]:,}" for key in ("train_rows", "rows")),
+                _number(probe["chance"]),
                 _number(scores[0]),
                 str(best),
                 _number(scores[best]),
@@ -147,29 +150,38 @@ def _early(early: Mapping[str, Any]) -> str:
     """Say how early signals go with final scores, or why that cannot be said."""
     if not early["runs"]:
         return "Early signals: no log holds two evaluations."
-    lines = [*_correlations(early["tasks"], "tasks of runs"), *_correlations(early["together"], "runs")]
-    if any(math.isfinite(_or(item["spearman"], math.nan)) for item in early["tasks"].values()):
+    share, of = f"{early['share']:.0%}", {"tasks": "tasks of runs", "together": "runs"}
+    lines = [line for key, words in of.items() for line in _correlations(early[key], words)]
+    if any(map(_is_said, early["tasks"].values())):
         lines.append("Over tasks that is mostly which tasks are easy; which run ends better, 5 runs or more can say.")
     for run, log in early["runs"].items():
         first = min((signals["step"] for signals in log["tasks"].values()), default=0)
         if first > early["share"] * log["steps"]:
-            lines.append(f"{run}: the first evaluation is later, after {first / log['steps']:.0%} of the steps.")
-    share = f"{early['share']:.0%}"
-    return "\n".join([f"What the first {share} of the steps say about the final scores", *lines])
+            after = f"{first / log['steps']:.0%} of the steps"
+            lines.append(f"{run}: the first evaluation came after {after}: it has no early scores.")
+    known = any(_is_said(item) for key in of for item in early[key].values())
+    title = f"What the first {share} of the steps say about the final scores"
+    return "\n".join(
+        [title if known else f"Early signals, of the first {share} of the steps: nothing is said", *lines]
+    )
+
+
+def _is_said(item: Mapping[str, Any]) -> bool:
+    return math.isfinite(_or(item["spearman"], math.nan))
 
 
 def _correlations(found: Mapping[str, Mapping[str, Any]], of: str) -> Iterator[str]:
     words = {
-        "score": "the score of the first evaluations",
+        "score": "the score of early evaluations",
         "loss": "the training loss",
         "fall": "the share of the training loss that is gone",
     }
     for key, item in found.items():
-        name = words.get(key, f"the {key} score of the first evaluations")
-        if math.isfinite(_or(item["spearman"], math.nan)):
+        name = words.get(key, f"the {key} score of early evaluations")
+        if _is_said(item):
             said = f"rank correlation {item['spearman']:.2f}, of values {item['pearson']:.2f}"
             yield f"{name}: {said}, {item['n']} {of}."
-        else:
+        elif item["n"]:  # else a line below says why
             yield f"{name}: not said, as {of} with both are {item['n']}; it takes 5 that differ."
 
 

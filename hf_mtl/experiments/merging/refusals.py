@@ -25,7 +25,8 @@ def merging_mistakes(methods: Sequence[str], recipe: Recipe, key: str = "merging
         yield Mistake(key, "every single-task run would have the kept tasks too (model.keep_tasks)", "Leave one out")
     if methods and isinstance(recipe.model.tokenizer, dict):
         problem = "each single-task run would train a tokenizer of its own, on its own texts (model.tokenizer)"
-        yield Mistake(key, problem, "Name a backbone with a tokenizer, or leave it out")
+        remedy = "Name the folder of one, such as a run's (model.tokenizer: runs/mine), or leave merging out"
+        yield Mistake(key, problem, remedy)
 
 
 def check_method(method: str) -> None:

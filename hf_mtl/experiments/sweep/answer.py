@@ -10,6 +10,7 @@ from hf_mtl.experiments.sweep.arms import Arm
 from hf_mtl.experiments.sweep.file import Sweep
 from hf_mtl.experiments.sweep.importance import importances
 from hf_mtl.experiments.sweep.metric import value_of
+from hf_mtl.experiments.sweep.overlay import file_of
 from hf_mtl.experiments.sweep.studies import Studies
 from hf_mtl.training import evaluate_run
 
@@ -37,9 +38,10 @@ def answer(sweep: Sweep, studies: Studies) -> dict[str, Any]:
         studies: Its studies.
 
     Returns:
-        ``{"metric", "maximize", "trials", "arms": {arm: {"states", "default", "chosen", "importance",
-        "tested", "notes"}}}``. ``default`` and ``chosen`` are records of trials with ``test``, and
-        None where the trial was not completed. ``tested`` are the trials whose test scores were looked at: more than
+        ``{"metric", "maximize", "trials", "arms": {arm: {"search", "states", "default", "chosen", "overlay",
+        "importance", "tested", "notes"}}}``. ``search`` are the values of each key in words. ``default`` and
+        ``chosen`` are records of trials with ``test``, and None where the trial was not completed, ``overlay`` the
+        file of the chosen values. ``tested`` are the trials whose test scores were looked at: more than
         two if the sweep had fewer trials before, and another was chosen then.
     """
     arms = {arm.name: _of_arm(sweep, studies, arm) for arm in sweep.arms}
@@ -53,9 +55,11 @@ def _of_arm(sweep: Sweep, studies: Studies, arm: Arm) -> dict[str, Any]:
     shares, notes = importances(studies.study(arm.name), arm.space, sweep.seed)
     states = Counter(record["state"] for record in records)
     found = {
+        "search": {item.key: str(item) for item in arm.space},
         "states": {state: states[state] for state in STATES},
         "default": None if default is None else _tested(sweep, studies, default),
         "chosen": None if chosen is None else _tested(sweep, studies, chosen),
+        "overlay": None if chosen is None else file_of(arm.name),
         "importance": shares,
     }
     tested = [item for item in studies.results.all() if item["kind"] == "test" and item["arm"] == arm.name]
@@ -79,6 +83,8 @@ def _test_scores(sweep: Sweep, record: Record) -> dict[str, Any]:
 
 def _notes(sweep: Sweep, arm: Arm, records: Sequence[Record]) -> list[str]:
     notes = []
+    if arm.replaced:
+        notes.append(f"trial 0 has equal fixed weights in place of {arm.replaced}, as the arm searches such weights.")
     outside = [item.key for item in arm.space if item.key not in arm.default()]
     if outside:
         notes.append(

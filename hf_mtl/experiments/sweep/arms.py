@@ -8,12 +8,13 @@ from typing import Any
 from pydantic import BaseModel
 
 from hf_mtl.errors import Mistake, RecipeError
-from hf_mtl.experiments.sweep.scalarisation import KEY, Scalarisation
+from hf_mtl.experiments.sweep.scalarisation import KEY, WEIGHTED_SUMS, Scalarisation
 from hf_mtl.experiments.sweep.space import Dimension
 from hf_mtl.recipe import Recipe
 from hf_mtl.recipe.load import recipe_of
 from hf_mtl.recipe.nodes import Node, Origin
 from hf_mtl.recipe.overrides import set_at
+from hf_mtl.recipe.plugins import Code
 from hf_mtl.signatures import Options
 
 _NOTHING = object()
@@ -29,6 +30,7 @@ class Arm:
         recipe: The same, validated: what the default trial runs, but for its folder.
         dimensions: The keys that are searched one by one.
         scalarisation: The loss weights that are searched; None: none.
+        replaced: The weighting that was written, where equal fixed weights are in its place; empty: none was.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Arm:
     recipe: Recipe
     dimensions: tuple[Dimension, ...] = ()
     scalarisation: Scalarisation | None = None
+    replaced: str = ""
 
     @property
     def space(self) -> tuple[Dimension, ...]:
@@ -52,15 +55,28 @@ class Arm:
         Raises:
             RecipeError: If the values do not go together.
         """
-        changes = {
-            item.key: (item.value(drawn[item.key]), item.where) for item in self.dimensions if item.key in drawn
-        }
-        weights = self.scalarisation
-        if weights is not None and any(item.key in drawn for item in weights.dimensions):
-            changes[KEY] = (weights.weighting(drawn), weights.where)
+        changes = self._changes({item.key: item.value(drawn[item.key]) for item in self.space if item.key in drawn})
         changes["training.output_dir"] = (str(folder), Origin("the sweep", ""))
         changes["training.disable_tqdm"] = (True, Origin("the sweep", ""))
         return self.changed(changes)
+
+    def with_values(self, values: Mapping[str, Any]) -> Recipe:
+        """Return the recipe with values of searched keys, as the record of a trial has them.
+
+        Args:
+            values: Values by the names of the space; what is missing stays as the arm has it.
+
+        Raises:
+            RecipeError: If they do not go together.
+        """
+        return self.changed(self._changes(values))
+
+    def _changes(self, values: Mapping[str, Any]) -> dict[str, tuple[Any, Origin]]:
+        found = {item.key: (values[item.key], item.where) for item in self.dimensions if item.key in values}
+        weights = self.scalarisation
+        if weights is not None and any(item.key in values for item in weights.dimensions):
+            found[KEY] = (weights.weighting(values), weights.where)
+        return found
 
     def changed(self, changes: Mapping[str, tuple[Any, Origin]]) -> Recipe:
         """Return the recipe with other values, each with the place that says it.
@@ -73,6 +89,22 @@ class Arm:
         for key, (value, where) in changes.items():
             node = set_at(node, key.split("."), _node(value, where), mistakes, key)
         return recipe_of(node, "allowed" if self.recipe.allow_code else "refused", before=mistakes)
+
+    def of_weights(self) -> "Arm":
+        """Return the arm with equal fixed weights, if weights are searched in it and its weighting is no fixed one.
+
+        Its default would otherwise be another method than the one that is searched, and might be chosen.
+
+        Raises:
+            RecipeError: If the recipe does not take fixed weights.
+        """
+        weights, weighting = self.scalarisation, self.recipe.balancing.weighting
+        if weights is None or weighting.chosen in WEIGHTED_SUMS:
+            return self
+        where = weights.where
+        equal = set_at(self.node, KEY.split("."), _node(weights.weighting({}), where), [], KEY)
+        code: Code = "allowed" if self.recipe.allow_code else "refused"
+        return replace(self, node=equal, recipe=recipe_of(equal, code), replaced=weighting.chosen)
 
     def default(self) -> dict[str, Any]:
         """Return what a sampler would have drawn for the arm as it is, without values that are outside the space."""

@@ -9,10 +9,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from hf_mtl.errors import Mistake, RecipeError
 from hf_mtl.experiments.arms import told_once
+from hf_mtl.experiments.file_schema import file_schema
 from hf_mtl.experiments.sweep.arms import Arm
 from hf_mtl.experiments.sweep.metric import directions, metric_mistakes
 from hf_mtl.experiments.sweep.pruning import parse_pruning
+from hf_mtl.experiments.sweep.scalarisation import Weights
 from hf_mtl.experiments.sweep.sections import read_arms
+from hf_mtl.experiments.sweep.space import Values
 from hf_mtl.plain import describe
 from hf_mtl.recipe.extends import read_extended
 from hf_mtl.recipe.overrides import apply_overrides
@@ -45,8 +48,27 @@ class SweepFile(BaseModel):
     startup: int = Field(10, ge=1, description="Trials before TPE begins: the default, and random ones.")
     seed: int = Field(0, ge=0, lt=2**32, description="Of the sampler. That of the runs is training.seed.")
     metric: str = Field("average", description="Validation score to select by: average, macro, worst, TASK_METRIC.")
-    pruning: Any = Field("off", description="A pruner of optuna that ends hopeless trials, with its options.")
+    pruning: Any = Field(
+        "off",
+        description="A pruner of optuna that ends hopeless trials: off, median, percentile, successive_halving, "
+        "hyperband or threshold, or {name: ..., its options}.",
+    )
     storage: str = Field(JOURNAL, description="Where the study is kept: journal, or the URL of a database.")
+
+
+def sweep_schema() -> dict[str, Any]:
+    """Build the JSON Schema of sweep files, for completion and checks in editors."""
+    found = file_schema(SweepFile, "sweep")
+    for key, model in (("search", Values), ("scalarisation", Weights)):
+        found["$defs"][model.__name__] = model.model_json_schema()
+        # Searched keys may be nested, so that a mapping is values or holds them.
+        takes = {"additionalProperties": {"type": "object"}} if key == "search" else _or_null(model)
+        found["properties"][key] = {**found["properties"][key], **takes}
+    return found
+
+
+def _or_null(model: type[BaseModel]) -> dict[str, Any]:
+    return {"anyOf": [{"$ref": f"#/$defs/{model.__name__}"}, {"type": "null"}]}
 
 
 @dataclass(frozen=True)

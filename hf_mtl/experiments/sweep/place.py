@@ -8,10 +8,10 @@ from typing import Any
 from hf_mtl.errors import Mistake, RunError
 from hf_mtl.experiments.identity import digest, same_anywhere
 from hf_mtl.experiments.sweep.file import Sweep
+from hf_mtl.experiments.sweep.report import RECORD
 from hf_mtl.reporting.json_files import write_json_atomic
 from hf_mtl.shown import hide_secrets
 
-RECORD = "sweep.json"
 _TO_MAKE_S = 0.5
 
 

@@ -9,17 +9,17 @@ from hf_mtl.errors import Mistake, RunError
 from hf_mtl.experiments.claims import claim
 from hf_mtl.experiments.results import Record
 from hf_mtl.experiments.sweep.answer import answer
-from hf_mtl.experiments.sweep.figure import sweep_figure
 from hf_mtl.experiments.sweep.file import Sweep, read_sweep
-from hf_mtl.experiments.sweep.place import RECORD, identity, take
+from hf_mtl.experiments.sweep.overlay import write_overlay
+from hf_mtl.experiments.sweep.place import identity, take
 from hf_mtl.experiments.sweep.preflight import refuse_unusable
+from hf_mtl.experiments.sweep.report import RECORD, write_answer
 from hf_mtl.experiments.sweep.studies import Studies
 from hf_mtl.experiments.sweep.tables import state_table
 from hf_mtl.experiments.sweep.trial import run_trial
 from hf_mtl.experiments.sweep.work import RunTrial, work
 from hf_mtl.experiments.workers import run_local, worker_command
 from hf_mtl.launched import launched
-from hf_mtl.reporting.json_files import write_json_atomic
 
 _BY_A_SIGNAL = 128
 """Exit codes from here on say which signal has ended a process."""
@@ -92,11 +92,10 @@ def refuse_surroundings() -> None:
 
 def _close(sweep: Sweep, studies: Studies) -> dict[str, Any]:
     found = answer(sweep, studies)
-    write_json_atomic(sweep.output_dir / "answer.json", found)
-    figures = sweep.output_dir / "figures"
-    figures.mkdir(exist_ok=True)
-    records = [record for record in studies.results.all() if record["kind"] == "trial"]
-    sweep_figure(figures / "sweep.png", found, records, sweep.startup)
+    for arm in sweep.arms:
+        if (chosen := found["arms"][arm.name]["chosen"]) is not None:
+            write_overlay(sweep, arm, chosen)
+    write_answer(sweep.output_dir, found, studies.results.all(), sweep.startup)
     return found
 
 

@@ -17,11 +17,13 @@ from hf_mtl.recipe.nodes import Origin
 from hf_mtl.validation import validate
 
 KEY = "balancing.weighting"
+WEIGHTED_SUMS = ("ew", "fixed")
+"""Weightings whose weights are the same in every step."""
 _SAME = 1e-6
 
 
-class _Spec(BaseModel):
-    """Weights as the file has them."""
+class Weights(BaseModel):
+    """Which loss weights are searched, log-uniformly; only their ratios count."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -103,7 +105,7 @@ def parse_scalarisation(
         mistakes: Receives everything that is wrong.
     """
     found: list[Mistake] = []
-    parsed = validate(_Spec, spec, ("scalarisation",), found)
+    parsed = validate(Weights, spec, ("scalarisation",), found)
     if parsed is not None:
         found += _unfit(parsed, tasks)
     mistakes.extend(found)
@@ -121,7 +123,7 @@ def _total(weighting: Mapping[str, Any]) -> float:
     return float(weighting.get("weight_sum") or own)
 
 
-def _unfit(spec: _Spec, tasks: Sequence[str]) -> list[Mistake]:
+def _unfit(spec: Weights, tasks: Sequence[str]) -> list[Mistake]:
     wrong = []
     if spec.low >= spec.high:
         problem = f"found low {spec.low:g} and high {spec.high:g}"

@@ -65,7 +65,7 @@ def _arm(name: str, node: Node, sections: tuple[Node, Node], allow_code: bool, m
     dimensions = tuple(_dimensions(sections, mistakes))
     if recipe is None:
         return None
-    arm = Arm(name, node, recipe, dimensions, _weights(recipe, sections, mistakes))
+    arm = Arm(name, node, recipe, dimensions, _weights(recipe, sections, mistakes)).of_weights()
     nothing = not arm.space and not mistakes
     mistakes += _overlapping(arm) or space_mistakes(arm)
     if nothing:

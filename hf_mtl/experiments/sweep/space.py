@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 _CLOSE = 1e-9
 
 
-class _Spec(BaseModel):
-    """A key's values as the file has them: a range, or choices."""
+class Values(BaseModel):
+    """The values of a key: a range, or choices."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -158,7 +158,7 @@ def parse_dimension(key: str, spec: Any, where: Origin, mistakes: list[Mistake])
         mistakes: Receives everything that is wrong.
     """
     found: list[Mistake] = []
-    parsed = validate(_Spec, spec, ("search", key), found)
+    parsed = validate(Values, spec, ("search", key), found)
     if parsed is not None:
         found += [Mistake(f"search.{key}{part}", *said) for part, *said in _unfit(parsed)]
     mistakes.extend(found)
@@ -171,7 +171,7 @@ def parse_dimension(key: str, spec: Any, where: Origin, mistakes: list[Mistake])
     return Range(key, where, parsed.low, parsed.high, parsed.log, parsed.step)
 
 
-def _unfit(spec: _Spec) -> list[tuple[str, str, str]]:
+def _unfit(spec: Values) -> list[tuple[str, str, str]]:
     """Find parts that do not go together: which, what is wrong, what to do."""
     both = "Give {low: ..., high: ...}, or {choices: [...]}."
     if spec.choices is not None:
@@ -187,7 +187,7 @@ def _unfit(spec: _Spec) -> list[tuple[str, str, str]]:
     return _unfit_range(spec)
 
 
-def _unfit_range(spec: _Spec) -> list[tuple[str, str, str]]:
+def _unfit_range(spec: Values) -> list[tuple[str, str, str]]:
     low, high = spec.low or 0, spec.high or 0
     if low >= high:
         return [("", f"found low {low:g} and high {high:g}", "Allowed: high above low.")]

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hf_mtl.experiments.results import Record
-from hf_mtl.experiments.sweep.arms import Arm
 from hf_mtl.experiments.sweep.file import Sweep
 from hf_mtl.plain import describe
 from hf_mtl.reporting.tables import aligned
@@ -59,17 +58,16 @@ def state_table(sweep: Sweep, records: Sequence[Record], running: Mapping[str, i
     return aligned(rows, left=1)
 
 
-def answer_tables(found: Mapping[str, Any], arms: Sequence[Arm]) -> str:
+def answer_tables(found: Mapping[str, Any]) -> str:
     """Lay out the chosen trials beside the defaults: their scores, their values, and the importance of each key.
 
     Args:
         found: As `answer` returns it.
-        arms: The arms.
     """
     parts = [f"{found['metric']}, by validation; the test was scored for the default and the chosen trial alone"]
     parts.append(_scores(found))
     parts.append(_tasks(found))
-    parts.append(_values(found, arms))
+    parts.append(_values(found))
     notes = [f"{name}: {note}" for name, arm in found["arms"].items() for note in arm["notes"]]
     untested = {name: (arm["chosen"] or {}).get("test_note") for name, arm in found["arms"].items()}
     notes += [f"{name}: no test scores: {note}" for name, note in untested.items() if note]
@@ -77,13 +75,14 @@ def answer_tables(found: Mapping[str, Any], arms: Sequence[Arm]) -> str:
 
 
 def _scores(found: Mapping[str, Any]) -> str:
-    header = ["arm", "trials", "failed", "pruned", "chosen", *_COLUMNS]
+    header = ["arm", "trials", "failed", "pruned", "chosen", "its values", *_COLUMNS]
     rows = [header]
     for name, arm in found["arms"].items():
         states, chosen, default = arm["states"], arm["chosen"], arm["default"]
         number = "none" if chosen is None else f"trial {chosen['trial']}"
         scores = [_number(item, key) for key in ("value", "test_value") for item in (default, chosen)]
-        rows.append([name, str(sum(states.values())), str(states["failed"]), str(states["pruned"]), number, *scores])
+        counts = [str(count) for count in (sum(states.values()), states["failed"], states["pruned"])]
+        rows.append([name, *counts, number, arm["overlay"] or "", *scores])
     return aligned(rows, left=1)
 
 
@@ -102,15 +101,14 @@ def _tasks(found: Mapping[str, Any]) -> str:
     return aligned(rows, left=3)
 
 
-def _values(found: Mapping[str, Any], arms: Sequence[Arm]) -> str:
+def _values(found: Mapping[str, Any]) -> str:
     rows = [["arm", "key", "values", "default", "chosen", "importance"]]
-    for arm in arms:
-        mine = found["arms"][arm.name]
-        chosen, default = ((mine[name] or {}).get("values", {}) for name in ("chosen", "default"))
-        for item in arm.space:
-            cells = [shown(values[item.key]) if item.key in values else "as it is" for values in (default, chosen)]
-            share = (mine["importance"] or {}).get(item.key)
-            rows.append([arm.name, item.key, str(item), *cells, "" if share is None else f"{100 * share:.0f}%"])
+    for name, mine in found["arms"].items():
+        chosen, default = ((mine[which] or {}).get("values", {}) for which in ("chosen", "default"))
+        for key, words in mine["search"].items():
+            cells = [shown(values[key]) if key in values else "as it is" for values in (default, chosen)]
+            share = (mine["importance"] or {}).get(key)
+            rows.append([name, key, words, *cells, "" if share is None else f"{100 * share:.0f}%"])
     return aligned(rows, left=5)
 
 

@@ -8,6 +8,7 @@ from hf_mtl.experiments.affinity.grouping import (
     exhaustive,
     group_value,
     partition_value,
+    partition_weights,
     propose_groups,
     spectral,
 )
@@ -43,6 +44,8 @@ def test_the_value_of_a_group_is_the_sum_of_mean_affinities_to_each_and_0_alone(
     assert group_value(values, [0, 1]) == 1 + 3
     assert group_value(values, [0, 1, 2]) == (3 + 5) / 2 + (1 + 6) / 2 + (2 + 4) / 2
     assert partition_value(values, [[0, 1], [2]]) == 4
+    for groups in ([[0, 1], [2]], [[0, 1, 2]], [[0], [1], [2]]):
+        assert (partition_weights(3, groups) * values).sum() == pytest.approx(partition_value(values, groups))
 
 
 @pytest.mark.parametrize("most", [1, 2, 3, 6])

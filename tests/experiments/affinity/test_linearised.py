@@ -45,6 +45,20 @@ def test_planted_groups_are_found_and_parameters_are_as_before_to_the_bit() -> N
     assert found.groups == 3 + 3 + 1
 
 
+def test_the_error_of_a_sum_knows_which_affinities_are_read_on_the_same_rows() -> None:
+    found = linearised(tiny_subject(), 6, seed=0)
+    tasks = len(found.values)
+    weights = np.zeros((3, tasks, tasks))
+    weights[0, 1, 0] = weights[1, [1, 2], 0] = weights[2, 0, 1] = 1.0
+    assert found.error_of_sum(weights[0]) == pytest.approx(found.errors[1, 0])
+    rows, of_rows = found.parts[0]
+    each = rows[1] + rows[2]
+    same = np.linalg.norm(of_rows * (each - of_rows @ each))
+    assert found.error_of_sum(weights[1]) == pytest.approx(same)
+    other = found.error_of_sum(weights[1] + weights[2])
+    assert other == pytest.approx(np.hypot(same, found.errors[0, 1]))
+
+
 def test_it_is_the_same_again_and_counts_what_it_runs() -> None:
     first, second = tiny_subject(), tiny_subject()
     one, other = linearised(first, 6, seed=0), linearised(second, 6, seed=0)

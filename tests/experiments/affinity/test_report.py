@@ -6,15 +6,15 @@ import pytest
 
 from hf_mtl.experiments.affinity import AffinityMatrix
 from hf_mtl.experiments.affinity.measure import Found
-from hf_mtl.experiments.affinity.report import affinity_figure, power_of, table, text
+from hf_mtl.experiments.affinity.report import affinity_figure, decimals_of, table, text
 
 World = tuple[Path, Found]
 VALUES = np.array([[9.0, 0.002, -0.0304], [0.01, 9.0, 0.0], [0.0301, -0.0009, 9.0]])
 MATRIX = AffinityMatrix(("a", "bb", "c"), VALUES, np.full((3, 3), 0.001), "lookahead")
 
 
-def test_a_table_has_rows_from_and_columns_to_in_one_power_of_ten() -> None:
-    assert power_of(MATRIX) == -2
+def test_a_table_has_rows_from_and_columns_to_in_percent() -> None:
+    assert decimals_of(MATRIX) == 2
     assert table(MATRIX).splitlines()[2:] == [
         "        a            -   0.20 ± 0.10  -3.04 ± 0.10",
         "       bb  1.00 ± 0.10             -   0.00 ± 0.10",
@@ -22,7 +22,8 @@ def test_a_table_has_rows_from_and_columns_to_in_one_power_of_ten() -> None:
     ]
     single = dataclasses.replace(MATRIX, errors=np.full((3, 3), np.nan))
     assert "±" not in table(single)
-    assert power_of(dataclasses.replace(MATRIX, values=np.eye(3))) == 0
+    assert decimals_of(dataclasses.replace(MATRIX, values=np.eye(3))) == 0
+    assert decimals_of(dataclasses.replace(MATRIX, values=VALUES / 1000)) == 5
 
 
 def test_the_text_says_what_was_looked_at_what_is_clear_and_what_it_cost(affinity_world: World) -> None:
@@ -40,6 +41,20 @@ def test_the_text_says_what_was_looked_at_what_is_clear_and_what_it_cost(affinit
     assert "is unknown, as the joint run has no log" in text(
         dataclasses.replace(found, joint=given, recipe_flops=None)
     )
+
+
+def test_a_proposal_says_what_it_rests_on_and_whether_that_is_told_apart(affinity_world: World) -> None:
+    found = dataclasses.replace(affinity_world[1], affinity=MATRIX, groups=[["a", "c"], ["bb"]], together=-0.0123)
+    clear = text(dataclasses.replace(found, value=0.012, value_error=0.002))
+    assert "value in %: 1.20 ± 0.20; one group of all -1.23, every task alone 0" in clear
+    assert "0 of the 2 affinities that it rests on are within two standard errors of 0." in clear
+    assert "not told apart" not in clear
+    vague = text(dataclasses.replace(found, groups=[["bb", "c"], ["a"]], value=0.001, value_error=0.002))
+    assert "2 of the 2 affinities that it rests on" in vague
+    assert "not told apart from every task alone: its value is within two standard errors of 0." in vague
+    assert "its error is unknown" in text(dataclasses.replace(found, value_error=float("nan")))
+    alone = text(dataclasses.replace(found, groups=[["a"], ["bb"], ["c"]], value=0.0, value_error=0.0))
+    assert "rests on" not in alone
 
 
 @pytest.mark.parametrize("tasks", [3, 14])

@@ -1,6 +1,7 @@
 """A diagnosis of a run with a task of every type, and of its checkpoint."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from hf_mtl.errors import RunError, UserError
 from hf_mtl.experiments.diagnose import diagnose_runs, write_diagnosis
+from hf_mtl.experiments.diagnose.figures import draw_diagnosis
 from hf_mtl.training import evaluate_run
 from tests.experiments.diagnose import world as of_world
 from tests.training import runs
@@ -21,6 +23,9 @@ def test_it_tells_of_every_run_task_and_layer(diagnosis: dict[str, Any]) -> None
         (run, task) for run in ("checkpoint-4", "run") for task in of_world.TYPES
     }
     assert all(len(probe["layers"]) == 3 for probe in diagnosis["probes"])
+    chance = {probe["task"]: probe["chance"] for probe in diagnosis["probes"]}
+    assert 0 < chance["sequence_classification"] < 0.6
+    assert math.isnan(chance["regression"]) or abs(chance["regression"]) < 0.2
     clustered = {item["task"] for item in diagnosis["clusters"]}
     assert clustered == {"sequence_classification", "ordinal_classification", "token_classification"}
 
@@ -58,13 +63,21 @@ def test_it_is_the_same_every_time_and_files_hold_it(world: Path, tmp_path: Path
     found, again = (diagnose_runs([str(world / "run")], left_out, rows=12) for _ in range(2))
     files = write_diagnosis(found, tmp_path / "found")
     assert files[0] == "diagnosis.json"
-    names = {f"figures/{name}.png" for name in ("cka", "heads", "subspaces", "probes", "clusters", "early")}
+    names = {f"figures/{name}.png" for name in ("cka", "heads", "subspaces", "probes", "clusters")}
     assert set(files[1:]) == names
     assert all((tmp_path / "found" / name).stat().st_size > 1000 for name in names)
     write_diagnosis(again, tmp_path / "again")
     written = [(tmp_path / name / "diagnosis.json").read_bytes() for name in ("found", "again")]
     assert written[0] == written[1]
     assert json.loads(written[0])["rows"]["regression"] == 12
+
+
+def test_early_signals_are_drawn_where_there_are_any(diagnosis: dict[str, Any], tmp_path: Path) -> None:
+    signals = {"step": 10, "score": 0.5, "loss": 1.0, "fall": math.nan, "final": 0.7}
+    early = {**diagnosis["early"], "runs": {"run": {"steps": 100, "tasks": {"a": signals}}}}
+    empty = {key: [] for key in ("cka", "heads", "subspaces", "probes", "clusters", "task_silhouettes")}
+    assert draw_diagnosis({**empty, "early": early}, tmp_path) == ["early.png"]
+    assert draw_diagnosis({**empty, "early": diagnosis["early"]}, tmp_path) == []
 
 
 @pytest.mark.parametrize(

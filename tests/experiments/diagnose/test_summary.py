@@ -14,15 +14,15 @@ def test_every_part_is_said_once(diagnosis: dict[str, Any]) -> None:
         "Main directions in common at the last layer",
         "Linear probes of each layer",
         "Classes of each task at the last layer",
-        "What the first 10% of the steps say about the final scores",
+        "Early signals, of the first 10% of the steps: nothing is said",
     ):
         assert text.count(title) == 1
     assert "validation rows: 16 of multi_label_classification, " in text
     assert "Linear CKA of 112 rows of 16 features" not in text
-    assert "run: the first evaluation is later, after 50% of the steps." in text
-    assert (
-        "the worst score of the first evaluations: not said, as runs with both are 1; it takes 5 that differ." in text
-    )
+    assert "run: the first evaluation came after 50% of the steps: it has no early scores." in text
+    assert "What the first 10%" not in text
+    probes = next(part for part in text.split("\n\n") if part.startswith("task  "))
+    assert "chance" in probes.splitlines()[0]
 
 
 def test_a_run_of_one_task_has_less_to_say(diagnosis: dict[str, Any]) -> None:
@@ -37,7 +37,7 @@ def test_a_correlation_over_tasks_is_said_with_what_it_is_worth(diagnosis: dict[
     found = {"n": 6, "spearman": 0.9, "pearson": 0.8}
     early = {**diagnosis["early"], "tasks": {"score": found}}
     text = diagnosis_text({**diagnosis, "early": early})
-    assert "the score of the first evaluations: rank correlation 0.90, of values 0.80, 6 tasks of runs.\n" in text
+    assert "the score of early evaluations: rank correlation 0.90, of values 0.80, 6 tasks of runs.\n" in text
     assert "mostly which tasks are easy" in text
     assert "mostly which tasks are easy" not in diagnosis_text({**diagnosis, "early": {**early, "tasks": {}}})
 

@@ -27,6 +27,7 @@ def test_a_tokenizer_that_each_run_would_train_is_refused(tmp_path: Path) -> Non
     recipe = write_recipe(tmp_path)
     (found,) = said(["average"], recipe)
     assert found.startswith("merging: each single-task run would train a tokenizer of its own, on its own texts")
+    assert "model.tokenizer: runs/mine" in found
     assert said([], recipe) == []
 
 

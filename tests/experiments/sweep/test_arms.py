@@ -8,6 +8,8 @@ from hf_mtl.errors import RecipeError
 from hf_mtl.experiments.sweep.arms import value_in
 from tests.experiments.sweep import worlds
 
+UNEVEN = {"name": "fixed", "weights": {"topic": 0.2, "mood": 0.3, "score": 0.5}}
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -91,11 +93,18 @@ def test_the_default_is_what_the_arm_has_and_what_lies_outside_is_left_out(folde
     }
 
 
-def test_equal_weights_are_in_the_space_and_those_of_other_methods_are_not(folder: Path) -> None:
-    sweep = worlds.read(folder, search=None, scalarisation={}, arms={"ew": {"balancing.weighting": "ew"}, "uw": {}})
-    ew, uw = sweep.arms
-    assert ew.default() == {"balancing.weighting.weights.mood": 1.0, "balancing.weighting.weights.score": 1.0}
-    assert uw.default() == {}
+def test_trial_0_of_searched_weights_has_equal_ones_whatever_the_base_has(folder: Path) -> None:
+    arms = {"ew": {"balancing.weighting": "ew"}, "uw": {}, "mine": {"balancing.weighting": UNEVEN}}
+    sweep = worlds.read(folder, search=None, scalarisation={}, arms=arms)
+    ew, uw, mine = sweep.arms
+    equal = {"balancing.weighting.weights.mood": 1.0, "balancing.weighting.weights.score": 1.0}
+    assert ew.default() == uw.default() == equal
+    assert (ew.replaced, uw.replaced, mine.replaced) == ("", "uw", "")
+    weighting = uw.trial({}, folder).balancing.weighting
+    assert weighting.chosen == "fixed"
+    assert weighting.options()["weights"] == pytest.approx(dict.fromkeys(("topic", "mood", "score"), 1 / 3))
+    assert ew.trial({}, folder).balancing.weighting.chosen == "ew"
+    assert mine.trial({}, folder).balancing.weighting.options()["weights"] == UNEVEN["weights"]
 
 
 def test_values_that_do_not_go_together_say_where_they_come_from(folder: Path) -> None:

@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from hf_mtl.errors import RecipeError
-from hf_mtl.experiments.sweep.file import read_sweep
+from hf_mtl.experiments.sweep.file import read_sweep, sweep_schema
 from tests.experiments.sweep import worlds
 
 
@@ -24,6 +25,16 @@ def written(folder: Path, text: str) -> Path:
     worlds.write(folder)
     (folder / "own.yaml").write_text(f"base: recipe.yaml\noutput_dir: out\ntrials: 6\n{text}")
     return folder / "own.yaml"
+
+
+def test_the_schema_takes_sweeps_and_refuses_unknown_keys(tmp_path: Path) -> None:
+    validator = jsonschema.Draft202012Validator(sweep_schema())
+    nested = {"mixture": {"anneal": {"end": {"low": 1.0, "high": 5.0}}}}
+    validator.validate({**worlds.SWEEP, "output_dir": "out", "extends": "other.yaml", "scalarisation": {"low": 0.2}})
+    validator.validate({**worlds.SWEEP, "output_dir": "out", "search": nested, "scalarisation": None})
+    for wrong in ({"trails": 3}, {"scalarisation": {"lows": 1}}):
+        with pytest.raises(jsonschema.ValidationError):
+            validator.validate({**worlds.SWEEP, "output_dir": "out", **wrong})
 
 
 def test_a_sweep_has_defaults(folder: Path) -> None:

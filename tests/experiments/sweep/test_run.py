@@ -12,10 +12,12 @@ from typing import Any
 import pytest
 
 from hf_mtl.errors import DataError, DiskError, RecipeError, RunError
+from hf_mtl.experiments.compare import load_study
 from hf_mtl.experiments.results import Record
 from hf_mtl.experiments.sweep import answer as answers
 from hf_mtl.experiments.sweep import run as sweeps
 from hf_mtl.experiments.sweep import trial as trials
+from hf_mtl.experiments.sweep.arms import value_in
 from hf_mtl.experiments.sweep.file import Sweep
 from hf_mtl.experiments.sweep.place import identity
 from hf_mtl.experiments.sweep.run import run_sweep
@@ -67,9 +69,19 @@ def test_the_chosen_trial_stands_beside_the_default_and_the_test_is_scored_once(
     assert [place.name for place in tested] == ["trial-0", f"trial-{best['trial']}"]
     assert arm["chosen"]["test_value"] == best["trial"] / 100
     assert arm["tested"] == [0, best["trial"]]
+    laid = load_study(_study_of(tmp_path, sweep.output_dir / arm["overlay"])).arms["tuned"].whole.recipe
+    assert value_in(laid, "training.learning_rate") == best["values"]["training.learning_rate"]
+    assert laid.balancing.weighting.chosen == best["values"]["balancing.weighting"]
     assert set(arm["importance"]) == {"training.learning_rate", "balancing.weighting"}
     assert json.loads((sweep.output_dir / "answer.json").read_text()) == json.loads(json.dumps(found))
     assert (sweep.output_dir / "figures" / "sweep.png").stat().st_size > 10_000
+
+
+def _study_of(folder: Path, overlay: Path) -> Path:
+    """Write a study whose arm extends a file."""
+    path = folder / "study.yaml"
+    path.write_text(f"base: recipe.yaml\narms: {{tuned: {{extends: {overlay}}}, single_task: single_task}}\n")
+    return path
 
 
 def test_less_is_better_of_a_loss(tmp_path: Path, tested: list[Path]) -> None:

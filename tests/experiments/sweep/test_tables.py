@@ -60,28 +60,33 @@ def test_the_chosen_trial_stands_beside_the_default(tmp_path: Path) -> None:
     arm = {
         "states": {"complete": 4, "failed": 1, "pruned": 1},
         "default": trial(0, 0.25, 0.125, values={"training.learning_rate": 0.001}),
+        "search": {item.key: str(item) for item in made.arms[0].space},
+        "overlay": "chosen/base.yaml",
         "chosen": trial(3, 0.5, 0.375),
         "importance": {"training.learning_rate": 0.75, "balancing.weighting": 0.25},
         "notes": ["trial 2 failed: too hot"],
     }
-    text = answer_tables({"metric": "average", "arms": {"base": arm}}, made.arms)
+    text = answer_tables({"metric": "average", "arms": {"base": arm}})
     _, scores, tasks, values, notes = text.split("\n\n")
-    assert cells(scores, 2) == ["base", "6", "1", "1", "trial", "3", "0.2500", "0.5000", "0.1250", "0.3750"]
+    assert cells(scores, 2)[:7] == ["base", "6", "1", "1", "trial", "3", "chosen/base.yaml"]
+    assert cells(scores, 2)[7:] == ["0.2500", "0.5000", "0.1250", "0.3750"]
     assert cells(tasks, 2) == ["base", "topic", "f1_macro", "0.2500", "0.5000", "0.1250", "0.3750"]
     assert cells(values, 2)[-3:] == ["0.001", "0.001235", "75%"]
     assert cells(values, 3)[-5:] == ["as", "it", "is", "ew", "25%"]
     assert notes == "base: trial 2 failed: too hot"
 
 
-def test_an_arm_without_a_trial_has_empty_cells(tmp_path: Path) -> None:
+def test_an_arm_without_a_trial_has_empty_cells() -> None:
     arm = {
         "states": {"complete": 0, "failed": 6, "pruned": 0},
         "default": None,
+        "search": {},
+        "overlay": None,
         "chosen": None,
         "importance": None,
         "notes": [],
     }
-    text = answer_tables({"metric": "average", "arms": {"base": arm}}, sweep(tmp_path).arms)
+    text = answer_tables({"metric": "average", "arms": {"base": arm}})
     assert cells(text.split("\n\n")[1], 2) == ["base", "6", "6", "0", "none"]
 
 
