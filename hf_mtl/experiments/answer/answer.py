@@ -11,6 +11,7 @@ from hf_mtl.experiments.answer.causes import Cause, causes_of
 from hf_mtl.experiments.answer.comparing import Comparison, compare_all, compare_task
 from hf_mtl.experiments.answer.costs import Cost, cost_of, ensemble_price, unequal_costs
 from hf_mtl.experiments.answer.question import Question
+from hf_mtl.experiments.answer.repeated import interval_of
 from hf_mtl.experiments.answer.trials import (
     Trial,
     Trials,
@@ -23,7 +24,7 @@ from hf_mtl.experiments.answer.trials import (
 )
 from hf_mtl.experiments.evidence import Evidence
 from hf_mtl.experiments.results import Record
-from hf_mtl.experiments.statistics import MeanInterval, mean_interval
+from hf_mtl.experiments.statistics import MeanInterval
 from hf_mtl.experiments.verdict import Verdict, verdicts
 
 Key = tuple[str, str | None]
@@ -84,18 +85,19 @@ class Answer:
 
     def score(self, arm: str, task: str) -> MeanInterval | None:
         """Return the mean test score of an arm on a task, in points, with its plain 95% interval; None: none."""
-        values = [trial.score(task) for trial in self.trials.get(arm, {}).values()]
-        known = [100 * value for value in values if value is not None]
-        return mean_interval(known) if known else None
+        trials = self.trials.get(arm, {})
+        scores = {unit: trial.score(task) for unit, trial in trials.items()}
+        known = {unit: 100 * value for unit, value in scores.items() if value is not None}
+        return interval_of(known, trials, [task], self.question)
 
     def average(self, arm: str, split: str = "test") -> MeanInterval | None:
         """Return the mean over tasks of an arm's scores, in points; None where no run has all tasks."""
-        means = []
-        for trial in self.trials.get(arm, {}).values():
+        means, trials = {}, self.trials.get(arm, {})
+        for unit, trial in trials.items():
             scores = [trial.score(task, split) for task in self.tasks]
             if None not in scores:
-                means.append(100 * float(np.mean([value for value in scores if value is not None])))
-        return mean_interval(means) if means else None
+                means[unit] = 100 * float(np.mean([value for value in scores if value is not None]))
+        return interval_of(means, trials, self.tasks, self.question)
 
     def _validation(self, arm: str) -> float:
         found = self.average(arm, "validation")

@@ -84,7 +84,8 @@ def methods(found: Answer) -> list[str]:
     )
     tested = sum(not math.isnan(item.evidence.p) for (_, task), item in found.comparisons.items() if task is not None)
     return [
-        "Scores are of test rows, in points: 100 times the mean of a task's metrics of which more is better.",
+        "Scores are of test rows, in points: 100 times the mean of a task's metrics of which more is better. ± is "
+        f"half of the plain 95% t interval of the mean over {'splits' if question.folds else 'seeds'}.",
         f"A positive difference speaks for the arm, against {question.reference}.",
         f"{chosen}; test rows are scored once.",
         f"Budget: {budget}. Repeated: {repeats(found)}.",
@@ -127,7 +128,11 @@ def repeats(found: Answer) -> str:
 
 def _test(found: Answer) -> str:
     if found.question.folds:
-        return "by the corrected resampled t-test of Nadeau and Bengio (2003), as the folds share training rows"
+        return (
+            "by the corrected resampled t-test of Nadeau and Bengio (2003), as the folds share training rows; what "
+            "is repeated is the split, whose difference is the mean over its seeds; over all tasks with the largest "
+            "share of test rows that a task has"
+        )
     if any(item.evidence.by == "rows" for item in found.comparisons.values()):
         return "by paired t-tests on the differences of each seed; where one seed is all there is, by its rows"
     if found.question.units == 1:

@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from hf_mtl.experiments.answer.answer import Answer, answer
@@ -259,10 +260,13 @@ def test_folds_are_judged_by_the_corrected_test() -> None:
             records.append({**record, "fold": record["seed"], "seed": seed})
     found = answer(records, asked("ew", seeds=2, folds=3))
     item = found.comparisons["ew", "irony"]
-    assert item.evidence == from_folds(list(item.differences.values()), 2000, 600)
-    assert (item.evidence.n, item.evidence.by) == (6, "folds")
+    values = list(item.differences.values())  # of the three folds with one seed, then with the other
+    assert item.evidence == from_folds(np.mean([values[:3], values[3:]], axis=0), 2000, 600)
+    assert (len(values), item.evidence.n, item.evidence.by) == (6, 3, "folds")
     assert "seed 1, fold 2" in item.differences
-    assert "corrected resampled t-test" in build(found).text()
+    text = " ".join(build(found).text().split())
+    assert "corrected resampled t-test" in text
+    assert "± is half of the plain 95% t interval of the mean over splits." in text
 
 
 def test_the_last_record_of_a_run_counts() -> None:
