@@ -3,7 +3,7 @@
 import math
 
 from hf_mtl.experiments.answer.answer import Answer
-from hf_mtl.experiments.answer.headline import headline
+from hf_mtl.experiments.answer.headline import NEAR_0, WIDEST, headline
 from hf_mtl.experiments.answer.tables import costs_table, overall_table, scores_table, verdicts_table
 from hf_mtl.experiments.evidence import RESAMPLES
 from hf_mtl.experiments.report import Report
@@ -97,8 +97,9 @@ def methods(found: Answer) -> list[str]:
         "at this budget. Seeds that would tell: for a power of 80% of the paired t-test at that difference and the "
         "spread that was seen, whatever rank its p-value has in Holm's correction.",
         *_by_rows(found),
-        "delta-p: mean over tasks of the mean relative change of their metrics, in percent. g: Hedges' g. Cliff: "
-        f"Cliff's delta. w/t/l: wins, ties and losses; a tie is a difference below {smallest}.",
+        "delta-p: mean over tasks of the mean relative change of their metrics, in percent; in the first sentence only "
+        f"where no metric of {question.reference} is closer to 0 than {NEAR_0:g} and its interval is at most "
+        f"{WIDEST:g}% wide. g: Hedges' g. Cliff: Cliff's delta. w/t/l: wins, ties and losses; a tie is a difference below {smallest}.",
     ]
 
 

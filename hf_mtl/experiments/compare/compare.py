@@ -45,7 +45,9 @@ def compare(
 
     Raises:
         UserError: If the study, a recipe of it or its data cannot be used; nothing is trained.
-        RunError: If workers end again and again without finishing anything.
+        RunError: If the folder is of something else.
+        HfMtlError: If workers end again and again without finishing anything, or nothing can be answered as runs have
+            failed.
     """
     study = load_study(path, overrides, allow_code)
     worker = worker_command("compare", str(path), overrides, allow_code)
@@ -108,7 +110,10 @@ def _answer(study: Study, say: Callable[[str], None]) -> None:
             say(
                 f"{moved} records of recipes or data that have changed since are in {study.folder / 'earlier.jsonl'}."
             )
-        report_on(study.folder, say)
+        compared = report_on(study.folder, say)
+    # A single arm is compared with nothing: its scores are the answer.
+    if not compared and failed > (len(trials) - 1 if len(study.arms) == 1 else 0):
+        raise HfMtlError(f"{study.folder}: nothing could be answered, as {failed} of {len(trials)} runs failed.")
 
 
 def show(path: str | Path, overrides: Sequence[str] = (), workers: int = 1, allow_code: bool = False) -> str:

@@ -163,9 +163,26 @@ def test_a_run_that_diverged_makes_its_task_undecided_and_is_named() -> None:
     assert math.isnan(found.comparisons["ew", None].evidence.difference)
     assert any("ew has no score of emotion in seed 1" in note for note in found.notes)
     assert "Over all tasks nothing can be said" in headline(found)
+    assert "could not be judged on 1" in headline(found)
     record["scores"], record["test"] = None, None
     gone = answer(records, asked("ew", seeds=3))
     assert all(verdict_of(gone, ("ew", task)) == "no evidence (no score)" for task in TASKS)
+    assert "(ew) could not be judged on any of the 4 tasks, as scores are missing." in headline(gone)
+
+
+def test_a_reference_near_0_has_no_delta_p_in_the_first_sentence() -> None:
+    records = study({"ew": ZERO}, seeds=3, noise=0.001)
+    assert "delta-p" in headline(answer(records, asked("ew", seeds=3)))
+    for value, seed in ((-0.01, 1), (0.9, 1)):
+        near = json.loads(json.dumps(records))
+        [record] = [item for item in near if (item["task"], item["seed"]) == ("irony", seed)]
+        record["test"]["irony"]["f1_macro"] = value
+        if value > 0:  # far from 0, with an interval that holds everything
+            for item in (item for item in near if item["arm"] == "ew"):
+                item["test"]["irony"]["f1_macro"] = 3.0 * item["seed"]
+        found = answer(near, asked("ew", seeds=3))
+        assert "delta-p" not in headline(found)
+        assert found.comparisons["ew", None].delta_p.n == 3
 
 
 def test_a_run_that_has_failed_for_good_is_one_that_diverged_and_another_is_missing() -> None:
