@@ -95,7 +95,7 @@ class Answer:
         means, trials = {}, self.trials.get(arm, {})
         for unit, trial in trials.items():
             scores = [trial.score(task, split) for task in self.tasks]
-            if None not in scores:
+            if scores and None not in scores:
                 means[unit] = 100 * float(np.mean([value for value in scores if value is not None]))
         return interval_of(means, trials, self.tasks, self.question)
 

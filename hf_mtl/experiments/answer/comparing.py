@@ -96,7 +96,8 @@ def compare_all(
         rows: Evidence by the test rows of all tasks, by seed or fold.
     """
     tasks = [str(item.task) for item in each]
-    common = [unit for unit in theirs if unit in ours and all(unit.name in item.differences for item in each)]
+    both = [unit for unit in theirs if unit in ours and each]
+    common = [unit for unit in both if all(unit.name in item.differences for item in each)]
     mine, other = (
         100 * np.array([np.mean([trials[unit].score(task) for task in tasks]) for unit in common])
         for trials in (ours, theirs)

@@ -97,9 +97,10 @@ def methods(found: Answer) -> list[str]:
         "at this budget. Seeds that would tell: for a power of 80% of the paired t-test at that difference and the "
         "spread that was seen, whatever rank its p-value has in Holm's correction.",
         *_by_rows(found),
-        "delta-p: mean over tasks of the mean relative change of their metrics, in percent; in the first sentence only "
-        f"where no metric of {question.reference} is closer to 0 than {NEAR_0:g} and its interval is at most "
-        f"{WIDEST:g}% wide. g: Hedges' g. Cliff: Cliff's delta. w/t/l: wins, ties and losses; a tie is a difference below {smallest}.",
+        "delta-p: mean over tasks of the mean relative change of their metrics, in percent; in the first sentence "
+        f"only where no metric of {question.reference} is closer to 0 than {NEAR_0:g} and its interval is at most "
+        f"{WIDEST:g}% wide.",
+        f"g: Hedges' g. Cliff: Cliff's delta. w/t/l: wins, ties and losses; a tie is a difference below {smallest}.",
     ]
 
 

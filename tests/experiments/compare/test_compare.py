@@ -53,9 +53,8 @@ def test_a_study_whose_runs_have_failed_ends_with_an_error(tmp_path: Path) -> No
         (tmp_path / name).mkdir()
         path, said = write_study(tmp_path / name, arms=some), list[str]()
         failing(path)
-        with pytest.raises(
-            HfMtlError, match=rf"nothing could be answered, as {len(some)} of {len(some)} runs failed"
-        ):
+        failed = f"{len(some)} of {len(some)} runs failed"
+        with pytest.raises(HfMtlError, match=f"nothing could be answered, as {failed}"):
             compare_study(path, say=said.append)
         assert "Why: --list" in said[0]
 
