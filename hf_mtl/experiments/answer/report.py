@@ -11,11 +11,11 @@ from hf_mtl.experiments.answer.answer import Answer, answer
 from hf_mtl.experiments.answer.as_json import as_json
 from hf_mtl.experiments.answer.current import current, identities_in
 from hf_mtl.experiments.answer.figures import draw
+from hf_mtl.experiments.answer.lines import read_records
 from hf_mtl.experiments.answer.page import page
 from hf_mtl.experiments.answer.question import RESULTS, read_question
 from hf_mtl.experiments.answer.words import build
 from hf_mtl.experiments.report import Report
-from hf_mtl.experiments.results import Results
 from hf_mtl.reporting.atomic import replacing
 from hf_mtl.reporting.json_files import write_json_atomic
 
@@ -53,7 +53,7 @@ def read_answer(folder: Path, said: Mapping[str, Any] | None = None) -> Answer:
     if not results.exists():
         remedy = f"Name the folder of a study, which holds {RESULTS}, or that of a run"
         raise UserError(Mistake("", f"{folder}: holds no {RESULTS}, of a study that has begun", remedy))
-    records, notes = current(Results(results).all(), identities_in(folder))
+    records, notes = current(read_records(results), identities_in(folder))
     question = read_question(folder, records, said)
     return answer(records, replace(question, notes=(*question.notes, *notes)))
 

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from hf_mtl.errors import HfMtlError, RunError, UserError
+from hf_mtl.experiments.answer.lines import read_records
+from hf_mtl.experiments.answer.question import RESULTS
 from hf_mtl.experiments.claims import claim
 from hf_mtl.experiments.compare.afterwards import add_baselines, add_merged, add_rows, report_on
 from hf_mtl.experiments.compare.executors import printed, submit
@@ -125,4 +127,6 @@ def show(path: str | Path, overrides: Sequence[str] = (), workers: int = 1, allo
         workers: Workers among which what is left is divided.
         allow_code: Whether code that recipes name may be run.
     """
-    return listing(load_study(path, overrides, allow_code), workers)
+    study = load_study(path, overrides, allow_code)
+    read_records(study.folder / RESULTS)  # says which line is none, if any
+    return listing(study, workers)

@@ -8,10 +8,11 @@ from pathlib import Path
 from hf_mtl.data.columns import name_count
 from hf_mtl.errors import Mistake, RunError, name_classes
 from hf_mtl.experiments.answer.current import TRIALS
+from hf_mtl.experiments.answer.lines import read_records
+from hf_mtl.experiments.answer.question import RESULTS
 from hf_mtl.experiments.compare.ledger import RUN
 from hf_mtl.experiments.compare.load import Study, resolved
 from hf_mtl.experiments.compare.trials import trials_of
-from hf_mtl.experiments.results import Results
 from hf_mtl.foreign_json import read_object
 from hf_mtl.plain import dump_yaml
 from hf_mtl.reporting.atomic import replacing
@@ -36,6 +37,7 @@ def take(study: Study, file: str | Path, say: Callable[[str], None]) -> None:
         say: Takes which finished runs are to be trained again.
 
     Raises:
+        CheckpointError: If a file in it is damaged; names it.
         RunError: If the folder cannot be written, or is of something else: a run, a sweep, or another study.
     """
     folder = study.folder
@@ -43,7 +45,8 @@ def take(study: Study, file: str | Path, say: Callable[[str], None]) -> None:
         raise RunError([replace(item, key="output_dir") for item in mistakes])
     mine = {trial.claim: trial.identity for trial in trials_of(study)}
     held = _identities(folder / TRIALS)
-    done = {str(item.get("identity")) for item in Results(folder / "results.jsonl").all() if item.get("kind") == RUN}
+    records = read_records(folder / RESULTS)
+    done = {str(item.get("identity")) for item in records if item.get("kind") == RUN}
     _refuse_runs(folder)
     file = os.path.relpath(os.path.realpath(file), os.path.realpath(folder))
     # The same study may have come under another name, or with a machine's other folders: nothing is lost then.
