@@ -80,6 +80,6 @@ def _check(record: Record, where: str) -> None:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"] if not str(part).startswith(("dict[", "nullable")))
-        found = "is missing" if first["type"] == "missing" else f"found {describe(first['input'])}"
-        problem = f"{where}: {key}: {found} ({first['msg']})"
+        wrong = f"found {describe(first['input'])} ({first['msg']})"
+        problem = f"{where}: {key}: {'is missing' if first['type'] == 'missing' else wrong}"
         raise CheckpointError(Mistake("", problem, "Mend or delete the line")) from error

@@ -60,8 +60,9 @@ def _other_runs(folder: RunFolder, place: Path) -> Iterator[Mistake]:
     many = next(((path, name) for path in (place, place.parent) for name in OF_MANY if (path / name).exists()), None)
     if many is not None:
         around, name = many
-        found = f"{folder.path} {'is' if around == place else 'lies in'} {OF_MANY[name]}'s folder, {around}"
-        yield Mistake(_KEY, found, _REMEDY)
+        what = f"{OF_MANY[name]}'s folder"
+        found = f"is {what}" if around == place else f"lies in {what}, {around}"
+        yield Mistake(_KEY, f"{folder.path} {found}", _REMEDY)
         return
     within = next((path.parent for path in place.glob(f"*/{RECORD}") if RunRecord(path.parent).begun), None)
     if within is not None:

@@ -108,8 +108,9 @@ def test_a_new_run_around_others_is_refused_with_a_better_place(project: Path) -
 def test_the_folder_of_a_study_or_a_sweep_is_refused(project: Path, name: str, what: str) -> None:
     (project / "many").mkdir()
     (project / "many" / name).write_text("{}")
-    for output, said in (("many", f"many is {what}'s"), ("many/other", f"many/other lies in {what}'s")):
-        with pytest.raises(RunError, match=f"{said} folder, {project}/many"):
+    inner = f"many/other lies in {what}'s folder, {project}/many"
+    for output, said in (("many", f"many is {what}'s folder"), ("many/other", inner)):
+        with pytest.raises(RunError, match=rf"{said}\. Choose another folder"):
             check(project, output)
     check(project, "many/runs/ew/seed-0")
 
