@@ -57,6 +57,10 @@ def lower_is_better(tasks: Mapping[str, Task]) -> dict[str, dict[str, bool]]:
     }
 
 
+LEAST_BASE = 1e-3
+"""Of a smaller value a relative change says nothing."""
+
+
 @dataclass(frozen=True)
 class DeltaP:
     """Relative improvement over a baseline.
@@ -77,7 +81,7 @@ def delta_p(metrics: Scores, baseline: Scores, lower_is_better: Mapping[str, Map
 
     Source: Maninis et al., CVPR 2019, arXiv:1904.08918 (Δ_m). Departs from it by |M_base| in the denominator,
     which is the same for the usual positive baselines and keeps the sign right for a negative correlation.
-    Undefined (NaN) for a metric with |M_base| < 1e-3, where the ratio says nothing.
+    Undefined (NaN) for a metric with |M_base| < `LEAST_BASE`, where the ratio says nothing.
 
     Args:
         metrics: Values by task and metric.
@@ -93,6 +97,6 @@ def delta_p(metrics: Scores, baseline: Scores, lower_is_better: Mapping[str, Map
 
 
 def _change(value: float, base: float, lower_is_better: bool) -> float:
-    if abs(base) < 1e-3:
+    if abs(base) < LEAST_BASE:
         return math.nan
     return (-100.0 if lower_is_better else 100.0) * (value - base) / abs(base)

@@ -8,7 +8,7 @@ from typing import Literal, TypeVar
 from hf_mtl.experiments.evidence import Evidence
 from hf_mtl.experiments.statistics import holm
 
-Word = Literal["helps", "harms", "equivalent", "no evidence"]
+Word = Literal["helps", "harms", "equivalent", "no evidence", "same runs"]
 K = TypeVar("K", bound=Hashable)
 
 SMALLEST = 0.5
@@ -24,7 +24,7 @@ class Verdict:
     Args:
         word: ``helps`` or ``harms``: the difference is significant after Holm's correction, and large enough to
             matter. ``equivalent``: the 90% interval lies within what does not matter (two one-sided tests at 5%).
-            Else ``no evidence``, at this budget.
+            Else ``no evidence``, at this budget. ``same runs``: there is nothing to compare.
         evidence: What it is said by.
         holm: The p-value, corrected for all comparisons of the family.
         seeds: Without evidence: seeds that would show the smallest difference of interest with a power of 80%,

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from hf_mtl.experiments.answer.baselines import baseline_scores, below_a_baseline, fewer_rows
 from hf_mtl.experiments.answer.causes import Cause, causes_of
 from hf_mtl.experiments.answer.comparing import Comparison, compare_all, compare_task
 from hf_mtl.experiments.answer.costs import Cost, cost_of, ensemble_price, unequal_costs
@@ -90,6 +91,26 @@ class Answer:
         known = {unit: 100 * value for unit, value in scores.items() if value is not None}
         return interval_of(known, trials, [task], self.question)
 
+    def baseline(self, name: str) -> dict[str | None, MeanInterval]:
+        """Return the mean test scores of a baseline by task, in points, and under None those over all tasks."""
+        found = baseline_scores(self.trials, self.question).get(name, {})
+        each: dict[str | None, dict[Unit, float]] = {
+            task: {unit: scores[task] for unit, scores in found.items() if task in scores} for task in self.tasks
+        }
+        whole = {unit: scores for unit, scores in found.items() if scores.keys() >= {*self.tasks}}
+        each[None] = {unit: float(np.mean([scores[task] for task in self.tasks])) for unit, scores in whole.items()}
+        trials = self.trials.get(self.question.reference, {})
+        means = {
+            task: interval_of(values, trials, self.tasks if task is None else [task], self.question)
+            for task, values in each.items()
+        }
+        return {task: mean for task, mean in means.items() if mean is not None}
+
+    @property
+    def baselines(self) -> list[str]:
+        """Return the names of the baselines that were scored."""
+        return list(baseline_scores(self.trials, self.question))
+
     def average(self, arm: str, split: str = "test") -> MeanInterval | None:
         """Return the mean over tasks of an arm's scores, in points; None where no run has all tasks."""
         means, trials = {}, self.trials.get(arm, {})
@@ -135,26 +156,26 @@ def answer(records: Sequence[Record], question: Question) -> Answer:
     causes = {
         key: causes_of(str(key[1]), (key[0], trials[key[0]]), (question.reference, theirs))
         for key, item in comparisons.items()
-        if key[1] is not None
-        and item.evidence.difference <= -question.smallest
-        and not is_merged(trials[key[0]])  # nothing was trained together
+        if key[1] is not None and not item.same and item.evidence.difference <= -question.smallest
     }
     costs = {arm: cost_of(trials[arm]) for arm in question.arms if arm in trials}
     notes += [reason for item in comparisons.values() for reason in item.reasons]
     notes += _missing(question, trials, theirs)
     notes += unequal_costs(costs, question, [arm for arm in compared if not is_merged(trials[arm])])
     notes += ensemble_price(records)
-    weak = _baselines(trials, tasks, question)
-    notes += weak.values()
+    weak = below_a_baseline(trials, tasks, question)
+    notes += [*weak.values(), *fewer_rows(trials, question)]
     notes += [str(record["note"]) for record in records if record.get("kind") == "rows" and record.get("note")]
     notes = list(dict.fromkeys(notes))
     return Answer(question, tasks, trials, comparisons, judged, causes, costs, tuple(weak), notes)
 
 
 def _judge(comparisons: Mapping[Key, Comparison], smallest: float) -> dict[Key, Verdict]:
-    found = {key: item.evidence for key, item in comparisons.items()}
-    tasks = {key: item for key, item in found.items() if key[1] is not None}
-    return verdicts(tasks, smallest) | verdicts({key: found[key] for key in found if key not in tasks}, smallest)
+    found = {key: item.evidence for key, item in comparisons.items() if not item.same}
+    judged = {key: Verdict("same runs", item.evidence, math.nan) for key, item in comparisons.items() if item.same}
+    for overall in (False, True):
+        judged |= verdicts({key: item for key, item in found.items() if (key[1] is None) == overall}, smallest)
+    return {key: judged[key] for key in comparisons}
 
 
 def _rows(records: Sequence[Record], reference: str) -> dict[Key, dict[str, Evidence]]:
@@ -177,25 +198,4 @@ def _missing(question: Question, trials: Trials, theirs: Mapping[Unit, Trial]) -
     for arm in question.arms:
         if arm not in trials:
             notes.append(f"{arm} has no finished run: nothing is said of it.")
-    return notes
-
-
-def _baselines(trials: Trials, tasks: Sequence[str], question: Question) -> dict[str, str]:
-    """Say, by task, where the reference does not beat a baseline: then little was learned that could be shared."""
-    notes: dict[str, str] = {}
-    for task in tasks:
-        pairs: dict[str, list[tuple[float, float]]] = {}
-        for trial in trials.get(question.reference, {}).values():
-            record, score = trial.of(task), trial.score(task)
-            for name, said in ((record or {}).get("baselines") or {}).items():
-                value = ((said or {}).get("test") or {}).get(task)
-                if value is not None and score is not None:
-                    pairs.setdefault(name, []).append((100 * score, 100 * value))
-        for name, values in pairs.items():
-            ours, theirs = np.mean(values, axis=0)
-            if ours <= theirs:
-                notes[task] = (
-                    f"{task}: {question.reference} ({ours:.1f}) does not beat the baseline {name} ({theirs:.1f}): at "
-                    "this budget the comparison says little of models that are trained to their end."
-                )
     return notes

@@ -30,6 +30,10 @@ def as_json(found: Answer) -> dict[str, Any]:
         "arms": compared,
         "scores": {arm: {task: _interval(found.score(arm, task)) for task in found.tasks} for arm in every},
         "averages": {arm: _interval(found.average(arm)) for arm in every},
+        "baselines": {
+            name: {task: _interval(item) for task, item in found.baseline(name).items() if task is not None}
+            for name in found.baselines
+        },
         "costs": {arm: asdict(cost) for arm, cost in found.costs.items()},
         "reference_below_a_baseline": list(found.weak),
         "notes": found.notes,

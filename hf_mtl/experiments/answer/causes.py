@@ -7,14 +7,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from hf_mtl.experiments.answer.trials import Trial, Unit
+from hf_mtl.data.columns import name_count
+from hf_mtl.experiments.answer.trials import Trial, Unit, is_merged
 
 FEWER_PASSES = 0.8
 """Of the reference's passes over a task: below that share they are a likely cause."""
-MANY_CONFLICTS = 0.5
 OPPOSED = 0.02
 """A mean cosine as far below 0 counts as conflict."""
+FEW_SAMPLES = 5
+"""Fewer measurements of gradients, of all runs together, say nothing of a run."""
 FEW_ROWS = 1000
+FEWER_ROWS = 0.5
+"""Of the largest task's rows: where all tasks have few, that is no cause of its own."""
+SMALL_WEIGHT = 0.2
+"""Of the mean weight of the tasks."""
 _RISING = 0.005
 _HIGHER = 1.1
 
@@ -33,7 +39,8 @@ class Cause:
     """What may have harmed a task.
 
     Args:
-        kind: ``passes``, ``conflict``, ``rows``, ``contamination`` or ``underfitting``; ``none``: none of them fits.
+        kind: ``passes``, ``weight``, ``conflict``, ``rows``, ``contamination``, ``underfitting`` or ``merging``;
+            ``none``: none of them fits.
         text: A sentence with the numbers.
     """
 
@@ -42,17 +49,20 @@ class Cause:
 
 
 def causes_of(task: str, ours: tuple[str, Units], theirs: tuple[str, Units]) -> list[Cause]:
-    """Find what fits, by means over the seeds that both have.
+    """Find what fits, by means over the seeds that both have. What was merged has one cause, as it was not trained.
 
     Args:
         task: The task.
         ours: The name of the arm, and its trials.
         theirs: Those of the reference.
     """
+    if is_merged(ours[1]):
+        return [_merging(ours[0])]
     common = [unit for unit in ours[1] if unit in theirs[1]]
     mine, other = (_Side(name, [trials[unit] for unit in common]) for name, trials in (ours, theirs))
     makers: tuple[Callable[[str, _Side, _Side], Cause | None], ...] = (
         _passes,
+        _small_weight,
         _conflict,
         _underfitting,
         _few_rows,
@@ -71,24 +81,45 @@ def _passes(task: str, ours: _Side, theirs: _Side) -> Cause | None:
     return Cause("passes", f"Unequal passes: {task} was seen {numbers}; {remedy}.")
 
 
+def _merging(arm: str) -> Cause:
+    why = "which fails where they began with other weights, or went far from common ones"
+    text = f"Merging: nothing was trained together; {arm} is made of the weights of encoders that were trained apart"
+    return Cause("merging", f"{text}, {why}.")
+
+
+def _small_weight(task: str, ours: _Side, theirs: _Side) -> Cause | None:
+    mine, other = (_mean(_weight(trial.of(task) or {}, task) for trial in side.trials) for side in (ours, theirs))
+    if not mine < SMALL_WEIGHT or mine >= other:  # what the reference has too is no cause
+        return None
+    said = f"the loss of {task} has {mine:.2g} of the mean weight of the tasks in {ours.name}"
+    return Cause("weight", f"Small weight: {said}; fix a larger one, or try ew.")
+
+
+def _weight(record: Mapping[str, Any], task: str) -> float:
+    """Return the weight of a task's loss beside the mean of all tasks' of the run; NaN: not known."""
+    weights = record.get("weights") or {}
+    mean = _mean(weights.values())
+    return float(weights[task]) / mean if weights.get(task) is not None and mean > 0 else math.nan
+
+
 def _conflict(task: str, ours: _Side, theirs: _Side) -> Cause | None:
+    """Look at the task's own cosines; of the pairs of other tasks it is none of its causes."""
     known = _cosines(task, theirs.trials)
     cosines = {
         other: value
         for other, value in _cosines(task, ours.trials).items()
-        if value <= -OPPOSED and not value > known.get(other, math.nan) - OPPOSED
+        if value <= -OPPOSED and not value > known.get(other, math.nan) - OPPOSED  # in the reference too: no cause
     }
-    rate, usual = (
-        _mean(_number(trial.of(task), "conflict_rate") for trial in side.trials) for side in (ours, theirs)
-    )
-    if not cosines and (not rate >= MANY_CONFLICTS or rate <= usual):  # what the reference has too is no cause
+    # Older records do not tell how often gradients were measured.
+    counts = [(trial.of(task) or {}).get("cosine_samples") for trial in ours.trials]
+    samples = None if None in counts else sum(count or 0 for count in counts)
+    if not cosines or (samples is not None and samples < FEW_SAMPLES):
         return None
     worst_first = sorted(cosines.items(), key=lambda item: item[1])
     said = [f"mean cosine {value:+.2f} with {other}" for other, value in worst_first]
-    if not math.isnan(rate):
-        said.append(f"{rate:.0%} of pairs of tasks in conflict")
+    often = "" if samples is None else f" ({samples} measurements in {name_count(len(counts), 'run')})"
     remedy = f"try a gradient aggregator such as pcgrad, or train {task} apart"
-    return Cause("conflict", f"Conflict of gradients: {', '.join(said)}; {remedy}.")
+    return Cause("conflict", f"Conflict of gradients: {', '.join(said)}{often}; {remedy}.")
 
 
 def _cosines(task: str, trials: Sequence[Trial]) -> dict[str, float]:
@@ -140,12 +171,13 @@ def last_gain(trial: Trial, task: str) -> float:
 
 
 def _few_rows(task: str, ours: _Side, theirs: _Side) -> Cause | None:
-    count = _mean((trial.value("rows", task) or {}).get("train") for trial in ours.trials)
-    if not count < FEW_ROWS:
+    records = [trial.of(task) or {} for trial in ours.trials]
+    rows = [{name: said.get("train") for name, said in (record.get("rows") or {}).items()} for record in records]
+    means = {name: _mean(each.get(name) for each in rows) for each in rows for name in each}
+    count, most = means.get(task, math.nan), max((mean for mean in means.values() if mean > 0), default=math.nan)
+    if not count < FEW_ROWS or not count <= FEWER_ROWS * most:
         return None
-    rows = (ours.trials[0].of(task) or {}).get("rows") or {}
-    most = max((said.get("train") or 0 for said in rows.values()), default=0)
-    numbers = f"{task} has {count:,.0f} training rows (the largest task {most:,})"
+    numbers = f"{task} has {count:,.0f} training rows (the largest task {most:,.0f})"
     return Cause("rows", f"Few rows: {numbers}: its results vary, and others can drown it.")
 
 
@@ -172,10 +204,6 @@ def _unmeasured(task: str, trials: Sequence[Trial]) -> str:
     }
     lacking = [name for name, there in measured.items() if not there]
     return f" (not measured: {', '.join(lacking)})" if lacking else ""
-
-
-def _number(record: Mapping[str, Any] | None, key: str) -> Any:
-    return None if record is None else record.get(key)
 
 
 def _mean(values: Iterable[Any]) -> float:

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from hf_mtl.evaluation.aggregates import delta_p
+from hf_mtl.evaluation.aggregates import LEAST_BASE, delta_p
 from hf_mtl.experiments.answer.question import Question
 from hf_mtl.experiments.answer.repeated import independent, judge
 from hf_mtl.experiments.answer.trials import Trial, Unit
-from hf_mtl.experiments.evidence import Evidence
+from hf_mtl.experiments.evidence import Evidence, unknown
+from hf_mtl.experiments.results import Record
 from hf_mtl.experiments.statistics import cliffs_delta, hedges_g
 
 Units = Mapping[Unit, Trial]
@@ -32,6 +33,7 @@ class Comparison:
         outcomes: Wins, ties and losses over seeds or folds, and overall over these and tasks.
         rows: Evidence by the test rows of each seed, by its name.
         reasons: Why something of it is not known, a sentence each.
+        same: Whether both sides are runs of the very same recipes, so that there is nothing to compare.
     """
 
     arm: str
@@ -44,6 +46,7 @@ class Comparison:
     outcomes: tuple[int, int, int]
     rows: Mapping[str, Evidence] = field(default_factory=dict)
     reasons: tuple[str, ...] = ()
+    same: bool = False
 
 
 def compare_task(
@@ -63,6 +66,8 @@ def compare_task(
     mine, other = (100 * np.array([pair[side] for pair in pairs.values()]) for side in (0, 1))
     values = dict(zip(pairs, (mine - other).tolist(), strict=True))
     differences = {unit.name: value for unit, value in values.items()}
+    if pairs and all(_is_same(ours[unit].of(task), theirs[unit].of(task)) for unit in pairs):
+        return _same(arm, task, mine - other, differences, reasons)
     evidence = judge(values, ours, [task], question)
     if len(repeated := independent(values, question)) > 1 and math.isnan(evidence.p) and np.ptp(repeated) < 1e-9:
         why = "the same difference each time, as scores of few rows have, from which no error can be told"
@@ -103,15 +108,17 @@ def compare_all(
         for trials in (ours, theirs)
     )
     reasons = [] if len(common) == question.units else _not_whole(arm, len(common), question, each)
+    if each and all(item.same for item in each):
+        return _same(arm, None, mine - other, each[0].differences, reasons)
     found = {unit: _relative(ours[unit], theirs[unit], tasks) for unit in common}
-    if undefined := sorted({task for _, names in found.values() for task in names}):
-        why = f"a metric of {', '.join(undefined)} is missing, undefined, or 0 by {question.reference}"
-        reasons.append(f"delta-p of {arm} is undefined: {why}.")
+    undefined = {(unit, task): None for unit, (_, names) in found.items() for task in names}
+    why = dict.fromkeys(_why_undefined(arm, task, ours[unit], theirs[unit], question) for unit, task in undefined)
+    reasons += [f"delta-p over all tasks is undefined: {reason}." for reason in why]
     values = dict(zip(common, (mine - other).tolist(), strict=True))
     evidence = judge(values, ours, tasks, question)
     differences = {unit.name: value for unit, value in values.items()}
     evidence = _of_one(evidence, differences, rows)
-    every = [value for item in each for value in item.differences.values()]
+    every = [value for item in each if not item.same for value in item.differences.values()]
     return Comparison(
         arm,
         None,
@@ -135,6 +142,23 @@ def outcomes(differences: Sequence[float], smallest: float) -> tuple[int, int, i
     wins = sum(value >= smallest for value in differences)
     losses = sum(value <= -smallest for value in differences)
     return wins, sum(abs(value) < smallest for value in differences), losses
+
+
+def _is_same(ours: Record | None, theirs: Record | None) -> bool:
+    """Tell whether two runs are of one recipe, seed and budget: then they differ by chance alone, if at all."""
+    mine, other = ((record or {}).get("identity") for record in (ours, theirs))
+    return mine is not None and mine == other
+
+
+def _same(
+    arm: str, task: str | None, found: np.ndarray, differences: Mapping[str, float], reasons: Sequence[str]
+) -> Comparison:
+    """Compare nothing: without p-values it is in no family, and counts as no tie."""
+    mean = float(np.mean(found)) if len(found) else math.nan
+    nothing = unknown(mean, len(found), "seeds")
+    return Comparison(
+        arm, task, nothing, nothing, math.nan, math.nan, differences, (0, 0, 0), reasons=tuple(reasons), same=True
+    )
 
 
 def _pairs(
@@ -190,6 +214,21 @@ def _relative(ours: Trial, theirs: Trial, tasks: Sequence[str]) -> tuple[float, 
     mine, other = ({task: trial.metrics(task) for task in tasks} for trial in (ours, theirs))
     found = delta_p(mine, other, lower)
     return found.percent, found.undefined
+
+
+def _why_undefined(arm: str, task: str, ours: Trial, theirs: Trial, question: Question) -> str:
+    """Say why a relative change is undefined, in the same words for all arms where the reference is why."""
+    said: Mapping[str, bool] = ours.value("lower_is_better", task) or theirs.value("lower_is_better", task) or {}
+    for name, trial in ((question.reference, theirs), (arm, ours)):
+        values = trial.metrics(task)
+        if not said.keys() & values.keys():
+            return f"the records of {name} have no metric of {task}, or do not say whether more of it is better"
+        for key in said.keys() & values.keys():
+            if math.isnan(values[key]):
+                return f"{key} of {task} is undefined in a run of {name}"
+            if trial is theirs and abs(values[key]) < LEAST_BASE:
+                return f"{key} of {task} is 0 in a run of {name}, of which nothing is a share"
+    return f"{arm} and {question.reference} have no metric of {task} in common"
 
 
 def _effects(mine: np.ndarray, other: np.ndarray) -> tuple[float, float]:

@@ -53,9 +53,9 @@ def matrices(found: Answer) -> dict[str, np.ndarray]:
         found: The answer.
     """
     means = {}
-    for arm, units in found.trials.items():
+    for arm in found.costs:  # in the study's order
         sums, counts = (np.zeros((len(found.tasks),) * 2) for _ in range(2))
-        for trial in units.values():
+        for trial in found.trials[arm].values():
             for record in trial.records:
                 for pair, value in (record.get("cosines") or {}).items():
                     places = _places(pair, found.tasks)

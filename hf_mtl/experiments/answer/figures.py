@@ -1,18 +1,16 @@
 """Figures of an answer: intervals by task, scores against cost, learning curves, conflicts."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from hf_mtl.experiments.answer.answer import Answer, Key
+from hf_mtl.experiments.answer.arm_styles import ArmStyle, arm_styles
 from hf_mtl.experiments.answer.conflict_figure import columns_of, conflicts, matrices
-from hf_mtl.experiments.answer.trials import Trial
-from hf_mtl.experiments.results import Record
+from hf_mtl.experiments.answer.curve_points import mean_curve, task_curves
 from hf_mtl.reporting.drawn import drawn
-from hf_mtl.reporting.style import label_panel, new_figure, new_grid, plain_name, save, task_styles
+from hf_mtl.reporting.style import label_panel, new_figure, new_grid, plain_name, save
 from hf_mtl.shown import visible
 
 if TYPE_CHECKING:
@@ -27,6 +25,8 @@ TITLES = {
 _GREY = "#777777"
 _ORDINARY = 2.5
 """Inches of a panel."""
+_APART = 0.02
+"""Of the largest cost: points as near as that are moved apart."""
 
 
 def draw(found: Answer, folder: Path) -> list[Path]:
@@ -42,7 +42,7 @@ def draw(found: Answer, folder: Path) -> list[Path]:
     makers: dict[str, tuple[bool, Callable[[Path, Answer], None]]] = {
         "intervals.png": (bool(found.comparisons), intervals),
         "costs.png": (any(cost.flops > 0 for cost in found.costs.values()), costs),
-        "curves.png": (any(_curves(found, task) for task in found.tasks), curves),
+        "curves.png": (any(task_curves(found, task) for task in found.tasks), curves),
         "conflicts.png": (bool(matrices(found)), conflicts),
     }
     paths = []
@@ -64,14 +64,14 @@ def intervals(path: Path, found: Answer) -> None:
     tasks = [*found.tasks, None]
     inches = 0.8 + 0.17 * len(tasks) * (len(found.arms) + 1)
     figure, (axis,) = new_figure(1, len(found.arms), by_step=False, heights=[inches / _ORDINARY])
-    styles, smallest = task_styles(found.arms), found.question.smallest
+    styles, smallest = arm_styles(found), found.question.smallest
     axis.axvspan(-smallest, smallest, color="#EEEEEE", zorder=0, label=f"±{smallest:g} points: does not matter")
     axis.axvline(0, color=_GREY, linewidth=1)
     for place, arm in enumerate(found.arms):
         shift = 0.8 / len(found.arms) * (place - (len(found.arms) - 1) / 2)
         for row, task in enumerate(tasks):
-            _draw_interval(axis, found, (arm, task), row + shift, styles[arm].colour)
-        axis.plot([], [], marker="o", color=styles[arm].colour, label=arm)
+            _draw_interval(axis, found, (arm, task), row + shift, styles[arm])
+        axis.plot([], [], marker=styles[arm].marker, color=styles[arm].colour, label=arm)
     axis.set_yticks(range(len(tasks)), [visible(task or "all tasks") for task in tasks], parse_math=False)
     axis.set_ylim(len(tasks) - 0.5, -0.5)
     axis.axhline(len(found.tasks) - 0.5, color=_GREY, linewidth=0.8)
@@ -80,15 +80,18 @@ def intervals(path: Path, found: Answer) -> None:
     save(figure, path)
 
 
-def _draw_interval(axis: "Axes", found: Answer, key: Key, height: float, colour: str) -> None:
+def _draw_interval(axis: "Axes", found: Answer, key: Key, height: float, style: ArmStyle) -> None:
     """Draw a difference, filled where it is judged to help or harm, with its interval where that is known."""
     item = found.comparisons[key].evidence
-    if math.isnan(item.difference):
+    if math.isnan(item.difference) or found.comparisons[key].same:
         return
+    look: dict[str, Any] = {"color": style.colour, "marker": style.marker}
     if not math.isnan(item.low):
-        axis.plot([item.low, item.high], [height, height], color=colour, linewidth=1.6, marker="|", markersize=7)
+        axis.plot(
+            [item.low, item.high], [height, height], color=style.colour, linewidth=1.6, marker="|", markersize=7
+        )
     filled = found.verdicts[key].word in ("helps", "harms")
-    axis.plot([item.difference], [height], "o", color=colour, markerfacecolor=colour if filled else "white")
+    axis.plot([item.difference], [height], linestyle="", markerfacecolor=style.colour if filled else "white", **look)
 
 
 def costs(path: Path, found: Answer) -> None:
@@ -98,46 +101,48 @@ def costs(path: Path, found: Answer) -> None:
         path: The file.
         found: The answer.
     """
-    figure, (axis,) = new_figure(1, len(found.costs) + 1, by_step=False, heights=[1.4])
-    styles = task_styles(list(found.costs))
-    for arm, cost in found.costs.items():
-        look: dict[str, Any] = {"color": styles[arm].colour, "linestyle": styles[arm].line}
-        operations, scores = mean_curve(found, arm)
-        axis.plot(operations, scores, marker=".", label=arm, **look)
+    figure, (axis,) = new_figure(1, len(found.costs) + 2, by_step=False, heights=[1.4])
+    styles, reference = arm_styles(found), found.question.reference
+    for arm in found.costs:
+        axis.plot(*mean_curve(found, arm), label=arm, **styles[arm].of_line())
+    for arm, place in beside({arm: cost.flops for arm, cost in found.costs.items()}).items():
         mean = found.average(arm)
-        if mean is not None and not math.isnan(mean.mean) and cost.flops > 0:
+        if mean is not None and not math.isnan(mean.mean):
             error = None if math.isnan(mean.low) else [[mean.mean - mean.low], [mean.high - mean.mean]]
-            marker = "s" if arm == found.question.reference else "D"
-            axis.errorbar([cost.flops], [mean.mean], yerr=error, fmt=marker, color=styles[arm].colour, capsize=3)
-    axis.plot([], [], "D", color=_GREY, label="test, 95% interval")
-    axis.set_xlabel("floating-point operations of a seed, all of its runs")
+            look: dict[str, Any] = {"color": styles[arm].colour, "markeredgecolor": "black", "capsize": 3}
+            axis.errorbar([place], [mean.mean], yerr=error, fmt=_test_marker(found, arm), zorder=5, **look)
+    for marker, name in (("s", f"test of {reference}"), ("D", "test of the others")):
+        axis.plot([], [], marker, color=_GREY, markeredgecolor="black", label=f"{name}, 95% interval")
+    axis.set_xlabel("floating-point operations of a seed; equal ones are moved apart")
     axis.set_xlim(left=0)
     label_panel(axis, "Mean score of the tasks against what it took: validation (lines), then test", "points")
     save(figure, path)
 
 
-def mean_curve(found: Answer, arm: str) -> tuple[list[float], list[float]]:
-    """Return operations of a seed so far, and the mean validation score of the tasks in points, as it goes on.
+def _test_marker(found: Answer, arm: str) -> str:
+    return "s" if arm == found.question.reference else "D"
 
-    Runs of single tasks are taken side by side, each at the same share of its steps.
+
+def beside(places: Mapping[str, float]) -> dict[str, float]:
+    """Move places that lie on each other apart, so that none covers another; unknown ones are left out.
 
     Args:
-        found: The answer.
-        arm: The arm.
+        places: The places by name, of which 0 is none.
     """
-    sums: dict[float, list[tuple[float, float]]] = {}
-    for trial in found.trials[arm].values():
-        lines = [_points(trial, task) for task in found.tasks]
-        if not all(lines):
-            continue
-        # Evaluations of runs of other lengths are at other shares: between two of them lies a straight line.
-        first, last = max(line[0][0] for line in lines), min(line[-1][0] for line in lines)
-        for share in {share for line in lines for share, _ in line if first <= share <= last}:
-            score = float(np.mean([_between(line, share) for line in lines]))
-            operations = sum(_operations(record, share) for record in trial.records)
-            sums.setdefault(share, []).append((operations, score))
-    means = [np.mean(sums[share], axis=0).tolist() for share in sorted(sums)]
-    return [mean[0] for mean in means], [mean[1] for mean in means]
+    known = sorted((place, name) for name, place in places.items() if place > 0)  # not of NaN
+    step = _APART * max((place for place, _ in known), default=0.0)
+    groups: list[list[tuple[float, str]]] = []
+    for place, name in known:
+        if groups and place - groups[-1][-1][0] < step:
+            groups[-1].append((place, name))
+        else:
+            groups.append([(place, name)])
+    moved: dict[str, float] = {}
+    for group in groups:
+        middle = sum(place for place, _ in group) / len(group)
+        names = [name for name in places if name in {name for _, name in group}]
+        moved |= {name: middle + step * (number - (len(names) - 1) / 2) for number, name in enumerate(names)}
+    return moved
 
 
 def curves(path: Path, found: Answer) -> None:
@@ -147,14 +152,13 @@ def curves(path: Path, found: Answer) -> None:
         path: The file.
         found: The answer.
     """
-    shown = [task for task in found.tasks if _curves(found, task)]
+    shown = [task for task in found.tasks if task_curves(found, task)]
     columns = columns_of(len(shown))
     figure, axes = new_grid(len(shown), columns)
-    styles = task_styles(list(found.costs))
+    styles = arm_styles(found)
     for axis, task in zip(axes, shown, strict=True):
-        for arm, (shares, scores) in _curves(found, task).items():
-            look: dict[str, Any] = {"color": styles[arm].colour, "linestyle": styles[arm].line}
-            axis.plot(shares, scores, label=arm, marker="o", markersize=3, **look)
+        for arm, (shares, scores) in task_curves(found, task).items():
+            axis.plot(shares, scores, label=arm, **styles[arm].of_line())
         plain_name(axis.set_title(visible(task), loc="left", fontsize=11))
     for axis in axes[-columns:]:
         axis.set_xlabel("% of the arm's own run")
@@ -171,46 +175,3 @@ def _legend_below(axes: Sequence["Axes"]) -> None:
     legend = figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=4, frameon=False)
     for text in legend.get_texts():
         plain_name(text)
-
-
-def _curves(found: Answer, task: str) -> dict[str, tuple[list[float], list[float]]]:
-    """Return, by arm, the share of its run in percent and the mean score of its trials, at each evaluation."""
-    lines = {}
-    for arm, units in found.trials.items():
-        points: dict[float, list[float]] = {}
-        for trial in units.values():
-            for share, score in _points(trial, task):
-                points.setdefault(share, []).append(score)
-        if len(points) > 1:
-            shares = sorted(points)
-            lines[arm] = (shares, [float(np.mean(points[share])) for share in shares])
-    return lines
-
-
-def _points(trial: Trial, task: str) -> list[tuple[float, float]]:
-    return [
-        (share, 100 * point["scores"][task])
-        for share, point in _shares(trial.of(task) or {})
-        if (point.get("scores") or {}).get(task) is not None
-    ]
-
-
-def _shares(record: Record) -> list[tuple[float, Record]]:
-    """Return the evaluations of a run with the share of its steps before each, in percent."""
-    curve = record.get("curve") or []
-    total = record.get("steps") or max((point.get("step") or 0 for point in curve), default=0)
-    return [(round(100 * point["step"] / total, 1), point) for point in curve if total]
-
-
-def _operations(record: Record, share: float) -> float:
-    """Return a run's operations up to a share of its steps, in proportion to steps between two evaluations."""
-    known = [(0.0, 0.0), *((at, float(point["flops"])) for at, point in _shares(record) if point.get("flops"))]
-    if len(known) == 1:
-        known.append((100.0, float(record.get("flops") or 0)))
-    return _between(known, share)
-
-
-def _between(points: Sequence[tuple[float, float]], place: float) -> float:
-    """Return the height of a line through points."""
-    places, heights = np.array(points, dtype=np.float64).T
-    return float(np.interp(place, places, heights))

@@ -25,7 +25,10 @@ def headline(found: Answer) -> str:
     arm = found.shown
     if arm is None:
         return "Nothing can be said yet: there are no finished runs to compare."
-    compared = [task for task in found.tasks if found.comparisons[arm, task].differences]
+    if found.verdicts[arm, None].word == "same runs":
+        return f"Nothing can be said of {arm}: its runs are the very same as those of {found.question.reference}."
+    same = [task for task in found.tasks if found.comparisons[arm, task].same]
+    compared = [task for task in found.tasks if found.comparisons[arm, task].differences and task not in same]
     if not compared:
         reference = found.question.reference
         return f"Nothing can be said yet of {arm}: no run of it has a task and a seed in common with {reference}."
@@ -33,9 +36,10 @@ def headline(found: Answer) -> str:
     by_rows = found.comparisons[arm, None].evidence.by == "rows" or any(
         found.comparisons[arm, task].evidence.by == "rows" for task in found.tasks
     )
-    counted = _counted(words, by_rows)
-    left = [task for task in found.tasks if task not in compared]
+    counted = _counted(words, by_rows) if set(words) != {"no evidence"} else _undecided(found, arm, compared)
+    left = [task for task in found.tasks if task not in [*compared, *same]]
     more = f" {', '.join(left)}: not compared." if left else ""
+    more += f" {', '.join(same)}: the very same runs." if same else ""
     return f"{subject(found, arm)} {counted}.{more} {_overall(found, arm)}{_weak(found)}{_first(found)}"
 
 
@@ -72,13 +76,21 @@ def _word(found: Answer, arm: str, task: str) -> str:
     return _UNJUDGED if unscored else found.verdicts[arm, task].word
 
 
+def _undecided(found: Answer, arm: str, tasks: Sequence[str]) -> str:
+    """Say that nothing is decided of any task, and what differences are possible: not that there are none."""
+    items = [found.comparisons[arm, task].evidence for task in tasks]
+    left = "the task" if len(tasks) == 1 else f"all {len(tasks)} tasks"
+    ends = [end for item in items for end in (item.low, item.high) if not math.isnan(end)]
+    if not ends:
+        return f"left {left} undecided at this budget, which is not to say that nothing changed"
+    reach = f"anything from {min(ends):+.1f} to {max(ends):+.1f} points fits the 95% intervals"
+    return f"left {left} undecided at this budget: {reach}"
+
+
 def _counted(words: Sequence[str], by_rows: bool) -> str:
     """Say how many tasks each word is said of."""
     total = len(words)
     helped, harmed, same, unsure = (words.count(word) for word in ("helps", "harms", "equivalent", "no evidence"))
-    if unsure == total:
-        tasks = "the task" if total == 1 else f"any of the {total} tasks"
-        return f"neither helped nor harmed {tasks} as far as this budget tells"
     if (unjudged := words.count(_UNJUDGED)) == total:
         tasks = "the task" if total == 1 else f"any of the {total} tasks"
         return f"could not be judged on {tasks}, as scores are missing"

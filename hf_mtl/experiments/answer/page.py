@@ -8,6 +8,7 @@ from pathlib import Path
 from hf_mtl.experiments.answer import tables, words
 from hf_mtl.experiments.answer.answer import Answer
 from hf_mtl.experiments.answer.figures import TITLES
+from hf_mtl.experiments.answer.glossary import glossary
 from hf_mtl.experiments.answer.headline import UNKNOWN, headline, interval
 from hf_mtl.experiments.report import Table
 from hf_mtl.shown import visible
@@ -23,7 +24,8 @@ th, td { padding: .3rem .7rem; text-align: right; border-bottom: 1px solid #ddd;
 th { font-weight: 600; border-bottom: 2px solid #999 }
 th:first-child, td:first-child, th:last-child.word, td:last-child.word { text-align: left }
 .helps { color: #00694e; font-weight: 600 } .harms { color: #b04a00; font-weight: 600 }
-.summary td { white-space: normal; min-width: 7rem } .summary small { color: #666; white-space: nowrap }
+td.word { white-space: normal; min-width: 8rem } .all { font-size: .8rem } .all td, .all th { padding: .3rem .4rem }
+.summary td { white-space: normal; min-width: 7rem } .summary small { color: #666 } .number { white-space: nowrap }
 .equivalent { color: #0072B2 } .no { color: #666 }
 img { max-width: 100%; height: auto } figure { margin: 1.2rem 0 }
 li { margin: .25rem 0 } details { margin: .6rem 0 } summary { cursor: pointer }
@@ -58,13 +60,13 @@ def page(found: Answer, figures: Sequence[Path]) -> str:
         parts += ["<h2>What to know beside the numbers</h2>", _list(found.notes)]
     if found.trials:
         parts += ["<h2>Test scores</h2>", _table(tables.scores_table(found))]
-        parts += ["<p class='quiet'>Points; means ± half of the plain 95% interval over seeds or folds.</p>"]
         parts += ["<h2>What it took</h2>", _table(tables.costs_table(found))]
     for name in ("costs.png", "curves.png", "conflicts.png"):
         parts += _picture(pictures, name)
     if found.comparisons:
         parts += ["<h2>All comparisons</h2>", _table(tables.verdicts_table(found), found)]
         parts += ["<h2>Over all tasks</h2>", _table(tables.overall_table(found), found)]
+        parts += ["<h2>Words in the tables</h2>", _list(f"{name}: {said}" for name, said in glossary(found).items())]
     parts += ["<h2>How this was found</h2>", _list(words.methods(found))]
     return _document(f"{question.name}: did training together help?", parts)
 
@@ -101,7 +103,8 @@ def _cell(found: Answer, arm: str, task: str | None) -> str:
     said = f"{number}{interval(item)}"
     verdict, _, more = tables.verdict_of(found, (arm, task)).partition("; ")
     below = f"<br><small>{_text(more)}</small>" if more else ""
-    return f'<td><span class="{word.split()[0]}">{_text(verdict)}</span>{below}<br><small>{_text(said)}</small></td>'
+    last = f'<br><small class="number">{_text(said)}</small>'
+    return f'<td><span class="{word.split()[0]}">{_text(verdict)}</span>{below}{last}</td>'
 
 
 def _causes(found: Answer) -> str:
@@ -119,7 +122,8 @@ def _table(table: Table, found: Answer | None = None) -> str:
         return f"<tr>{inner}<{tag}{word}>{last}</{tag}></tr>"
 
     rows = [row(table.header, "th"), *(row(cells, "td") for cells in table.rows)]
-    return f'<div class="wide"><table>{"".join(rows)}</table></div>'
+    look = ' class="all"' if found is not None else ""
+    return f'<div class="wide"><table{look}>{"".join(rows)}</table></div>'
 
 
 def _picture(pictures: dict[str, Path], name: str) -> list[str]:

@@ -1,7 +1,7 @@
 """Tables of an answer, for a terminal, a document and a page."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from hf_mtl.experiments.answer.answer import Answer, Key
 from hf_mtl.experiments.answer.headline import UNKNOWN, interval
@@ -35,13 +35,34 @@ def _table(found: Answer, first: str, columns: Sequence[str], keys: Sequence[Key
     rows = []
     for key in keys:
         cells = _cells(found, key)
-        rows.append([f"{key[0]}: {key[1] or 'all tasks'}", *(cells[column] for column in columns)])
-    return Table([first, *columns], rows)
+        rows.append([f"{key[0]}: {key[1] or 'all tasks'}", *(cells[column] for column in columns if column in cells)])
+    shown = rows_shown(found)
+    names = {"by rows": f"by rows, {shown}"}
+    return Table([first, *(names.get(name, name) for name in columns if name != "by rows" or shown)], rows)
+
+
+def rows_shown(found: Answer) -> str | None:
+    """Name the seed or fold whose test rows stand in tables, the first; None: rows were not compared.
+
+    Args:
+        found: The answer.
+    """
+    return next((name for item in found.comparisons.values() for name in item.rows), None)
+
+
+def points(value: float) -> str:
+    """Name a number of points.
+
+    Args:
+        value: The number.
+    """
+    return f"{value:g} point" + ("" if value == 1 else "s")
 
 
 def _cells(found: Answer, key: Key) -> dict[str, str]:
     """Show all that is known of a comparison, by column."""
-    item = found.comparisons[key]
+    item, shown = found.comparisons[key], rows_shown(found)
+    by_rows = {} if shown is None else {"by rows": _by_rows(item.rows.get(shown))}
     return {
         "points": _number(item.evidence.difference, "+.2f"),
         "95% interval": interval(item.evidence).strip() or UNKNOWN,
@@ -53,7 +74,7 @@ def _cells(found: Answer, key: Key) -> dict[str, str]:
         "Cliff": _number(item.cliff, "+.2f"),
         "delta-p %": f"{_number(item.delta_p.difference, '+.2f')}{interval(item.delta_p)}",
         "w/t/l": "/".join(map(str, item.outcomes)),
-        "by rows": _by_rows(item.rows),
+        **by_rows,
         "verdict": verdict_of(found, key),
     }
 
@@ -68,6 +89,9 @@ def scores_table(found: Answer) -> Table:
     for arm in found.costs:
         scores = [found.score(arm, task) for task in found.tasks]
         rows.append([arm, *map(plus_minus, scores), plus_minus(found.average(arm))])
+    for name in found.baselines:
+        means = found.baseline(name)
+        rows.append([f"baseline {name}", *(plus_minus(means.get(task)) for task in (*found.tasks, None))])
     return Table(["test score", *found.tasks, "mean"], rows)
 
 
@@ -93,6 +117,8 @@ def verdict_of(found: Answer, key: Key) -> str:
         key: Arm and task.
     """
     verdict, item = found.verdicts[key], found.comparisons[key]
+    if verdict.word == "same runs":
+        return verdict.word
     if not item.differences:
         return "not compared"
     if math.isnan(item.evidence.difference):
@@ -100,7 +126,7 @@ def verdict_of(found: Answer, key: Key) -> str:
     if verdict.word != "no evidence":
         return f"{verdict.word} (these models)" if item.evidence.by == "rows" else verdict.word
     if verdict.seeds is not None:
-        return f"no evidence; {verdict.seeds:,} seeds would tell"
+        return f"no evidence; {verdict.seeds:,} seeds would show {points(found.question.smallest)}"
     return "no evidence; more seeds are needed" if len(item.differences) < 2 else "no evidence"
 
 
@@ -130,7 +156,6 @@ def _number(value: float, spec: str) -> str:
     return UNKNOWN if math.isnan(value) else format(value, spec)
 
 
-def _by_rows(rows: Mapping[str, Evidence]) -> str:
-    """Show the interval by rows of the first seed; others are in ``answer.json``."""
-    first = next(iter(rows.values()), None)
-    return UNKNOWN if first is None else interval(first).strip() or UNKNOWN
+def _by_rows(item: Evidence | None) -> str:
+    """Show the estimate of one seed with its interval by rows; those of others are in ``answer.json``."""
+    return UNKNOWN if item is None else f"{_number(item.difference, '+.2f')}{interval(item)}"

@@ -4,7 +4,14 @@ import math
 
 from hf_mtl.experiments.answer.answer import Answer
 from hf_mtl.experiments.answer.headline import NEAR_0, WIDEST, headline
-from hf_mtl.experiments.answer.tables import costs_table, overall_table, scores_table, verdicts_table
+from hf_mtl.experiments.answer.tables import (
+    costs_table,
+    overall_table,
+    points,
+    rows_shown,
+    scores_table,
+    verdicts_table,
+)
 from hf_mtl.experiments.evidence import RESAMPLES
 from hf_mtl.experiments.report import Report
 
@@ -34,7 +41,7 @@ def build(found: Answer) -> Report:
         report.add("What to know beside the numbers:")
         report.add(found.notes, gap=0)
     report.add("How this was found:")
-    report.add(methods(found), gap=0)
+    report.add([*methods(found), _terms(found)], gap=0)
     return report
 
 
@@ -84,8 +91,8 @@ def methods(found: Answer) -> list[str]:
     )
     tested = sum(not math.isnan(item.evidence.p) for (_, task), item in found.comparisons.items() if task is not None)
     return [
-        "Scores are of test rows, in points: 100 times the mean of a task's metrics of which more is better. ± is "
-        f"half of the plain 95% t interval of the mean over {'splits' if question.folds else 'seeds'}.",
+        "Scores are of test rows, in points: 100 times the mean of a task's metrics of which more is better; behind "
+        f"± stands half of their plain 95% interval over {'splits' if question.folds else 'seeds'}.",
         f"A positive difference speaks for the arm, against {question.reference}.",
         f"{chosen}; test rows are scored once.",
         f"Budget: {budget}. Repeated: {repeats(found)}.",
@@ -94,23 +101,20 @@ def methods(found: Answer) -> list[str]:
         "all tasks are a family of their own.",
         f"Verdicts: helps or harms where Holm's p is at most 0.05 and the difference at least {smallest}; "
         f"equivalent where the 90% interval lies within ±{smallest} (two one-sided tests); else no evidence "
-        "at this budget. Seeds that would tell: for a power of 80% of the paired t-test at that difference and the "
-        "spread that was seen, whatever rank its p-value has in Holm's correction.",
+        f"at this budget. {_seeds(found)}",
         *_by_rows(found),
-        "delta-p: mean over tasks of the mean relative change of their metrics, in percent; in the first sentence "
-        f"only where no metric of {question.reference} is closer to 0 than {NEAR_0:g} and its interval is at most "
-        f"{WIDEST:g}% wide.",
-        f"g: Hedges' g. Cliff: Cliff's delta. w/t/l: wins, ties and losses; a tie is a difference below {smallest}.",
     ]
 
 
-def points(value: float) -> str:
-    """Name a number of points.
-
-    Args:
-        value: The number.
-    """
-    return f"{value:g} point" + ("" if value == 1 else "s")
+def _terms(found: Answer) -> str:
+    """Name what stands in the columns; the page has a line for each."""
+    question = found.question
+    return (
+        "delta-p: mean over tasks of the mean relative change of their metrics, in percent; in the first sentence "
+        f"only where no metric of {question.reference} is closer to 0 than {NEAR_0:g} and its interval is at most "
+        f"{WIDEST:g}% wide. g: Hedges' g. Cliff: Cliff's delta. w/t/l: wins, ties and losses; a tie is a difference "
+        f"below {points(question.smallest)}."
+    )
 
 
 def _comparisons(count: int) -> str:
@@ -142,12 +146,25 @@ def _test(found: Answer) -> str:
     return "by paired t-tests on the differences of each seed"
 
 
+def _seeds(found: Answer) -> str:
+    """Say what the number of seeds beside a verdict means, and where none is said."""
+    smallest = points(found.question.smallest)
+    if found.question.folds:
+        return f"How many repeats would show {smallest} is not said of folds, whose training rows overlap."
+    return (
+        f"Seeds that would show {smallest}, the smallest difference of interest, not the one that was seen: for a "
+        "power of 80% of the paired t-test at the spread that was seen and Holm's strictest level; not said where it "
+        "is above 10,000, or no more than were run."
+    )
+
+
 def _by_rows(found: Answer) -> list[str]:
     """Say how rows were compared, where they were."""
-    if not any(item.rows for item in found.comparisons.values()):
+    shown = rows_shown(found)
+    if shown is None:
         return []
     return [
         f"By rows: paired bootstrap over the test rows (up to {RESAMPLES:,} draws, percentile interval), in tables "
-        "of the first seed. It holds for the trained models at hand and says nothing of other seeds; with one seed "
-        "it is all there is."
+        f"the difference of {shown} alone. It holds for the trained models at hand and says nothing of other "
+        "seeds; with one seed it is all there is."
     ]

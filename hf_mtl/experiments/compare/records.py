@@ -56,7 +56,9 @@ def record_of(folder: Path, recipe: Recipe, may: Allowance) -> Record:
         "passes": log.last(_PASSES),
         "curve": log.curve(),
         "train_losses": log.losses(),
+        "weights": log.weights(),
         "cosines": log.cosines(),
+        "cosine_samples": log.cosine_samples(),
         "conflict_rate": log.mean("conflict_rate"),
         "contamination": _contamination(results),
         "baselines": baselines_of(results, tasks),
@@ -108,11 +110,14 @@ def baselines_of(results: Mapping[str, Any], tasks: Mapping[str, Task]) -> dict[
     found = results.get("test", {}).get("baselines")
     if found is None:
         return None
-    same = {name: tasks.keys() - set(item.get("sampled", ())) for name, item in found.items()}
-    return {
-        name: {"test": _scores(item["tasks"], {task: tasks[task] for task in same[name]})}
-        for name, item in found.items()
-    }
+    return {name: _baseline(item, tasks) for name, item in found.items()}
+
+
+def _baseline(found: Mapping[str, Any], tasks: Mapping[str, Task]) -> dict[str, Any]:
+    """Return the scores of one baseline, and the tasks of which it saw fewer rows."""
+    fewer = [task for task in tasks if task in found.get("sampled", ())]
+    scores = _scores(found["tasks"], {task: tasks[task] for task in tasks if task not in fewer})
+    return {"test": scores, **({"fewer_rows": fewer} if fewer else {})}
 
 
 class Log:
@@ -185,6 +190,11 @@ class Log:
             found |= {key.removeprefix("loss/"): record[key] for key in record if is_task_loss(key)}
         return {name: value for name, value in found.items() if name in self.tasks}
 
+    def weights(self) -> dict[str, float]:
+        """Return the mean weight of each task's loss."""
+        found = {name: self.mean(f"weight/{name}") for name in self.tasks}
+        return {name: value for name, value in found.items() if value is not None}
+
     def last(self, prefix: str) -> dict[str, float]:
         """Return the last value of each task.
 
@@ -206,3 +216,7 @@ class Log:
         keys = dict.fromkeys(key for record in self.trained for key in record if key.startswith(_COSINE))
         found = {key.removeprefix(_COSINE): mean for key in keys if (mean := self.mean(key)) is not None}
         return found or None
+
+    def cosine_samples(self) -> int:
+        """Return how many records say something of the cosines of task gradients."""
+        return sum(any(key.startswith(_COSINE) for key in record) for record in self.trained)

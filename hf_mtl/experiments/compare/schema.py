@@ -62,7 +62,8 @@ class StudyFile(Frozen):
     )
     baselines: bool = Field(
         False,
-        description="Score the majority class and TF-IDF with a linear model too, in the runs of the reference.",
+        description="Score the majority class and TF-IDF with a linear model too, in the runs of the reference, and "
+        "the language model that the recipe, or set, names: set: {baselines: {llm: {model: ...}}}.",
     )
     keep: Literal["models", "checkpoints"] = Field(
         "models", description="What is left of a finished run: its model, or its checkpoints too."
@@ -72,6 +73,13 @@ class StudyFile(Frozen):
         description="With --executor slurm: parameters of submitit's jobs, {timeout_min: 600, slurm_partition: gpu}.",
     )
     output_dir: str = Field("runs/study", description="Folder of the study, relative to the current one.")
+
+    @field_validator("baselines", mode="before")
+    @classmethod
+    def _is_no_section(cls, value: Any) -> Any:
+        if isinstance(value, dict):
+            raise ValueError("true or false; what the recipe says under baselines goes under set: {baselines: ...}")
+        return value
 
     @field_validator("seeds")
     @classmethod

@@ -21,7 +21,8 @@ def run(arm: str, seed: int, scores: Mapping[str, float | None], task: str | Non
     validation = {name: None if value is None else value + 0.01 for name, value in scores.items()}
     metrics = {name: {"f1_macro": value, "loss": 1.0} for name, value in scores.items()}
     return {
-        **{"kind": "run", "arm": arm, "seed": seed, "task": task, "fold": None, "identity": "0"},
+        **{"kind": "run", "arm": arm, "seed": seed, "task": task, "fold": None},
+        "identity": f"{arm} {seed} {task}",
         **{"validation": metrics, "test": metrics, "scores": {"validation": validation, "test": dict(scores)}},
         "lower_is_better": {name: {"f1_macro": False} for name in scores},
         **{"steps": 400, "step": 300, "ended_by": "max_steps", "seconds": 90.0, "wall": 100.0, "notes": []},

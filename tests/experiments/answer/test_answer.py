@@ -13,11 +13,12 @@ from hf_mtl.experiments.answer.as_json import as_json
 from hf_mtl.experiments.answer.headline import headline
 from hf_mtl.experiments.answer.page import page
 from hf_mtl.experiments.answer.question import Question, read_question
-from hf_mtl.experiments.answer.tables import verdict_of
+from hf_mtl.experiments.answer.tables import verdict_of, verdicts_table
 from hf_mtl.experiments.answer.trials import is_single
 from hf_mtl.experiments.answer.words import build
 from hf_mtl.experiments.evidence import from_folds, from_seeds
 from hf_mtl.experiments.results import Record
+from hf_mtl.experiments.verdict import verdicts
 from tests.experiments.answer.records import LIFT, TASKS, evidence, run, study, write
 
 ZERO = dict.fromkeys(TASKS, 0.0)
@@ -120,7 +121,7 @@ def test_one_seed_is_judged_by_its_rows_and_says_so() -> None:
     records = study({"ew": LIFT}, seeds=1)
     bare = answer(records, asked("ew", seeds=1))
     assert set(words(bare, "ew").values()) == {"no evidence"}
-    assert "neither helped nor harmed any of the 4 tasks as far as this budget tells" in headline(bare)
+    assert "left all 4 tasks undecided at this budget, which is not to say that nothing changed" in headline(bare)
     assert verdict_of(bare, ("ew", "irony")) == "no evidence; more seeds are needed"
     assert "there are none of one seed whose test rows were not compared" in build(bare).text()
     assert "bootstrap" not in build(bare).text()
@@ -283,7 +284,7 @@ def test_folds_are_judged_by_the_corrected_test() -> None:
     assert "seed 1, fold 2" in item.differences
     text = " ".join(build(found).text().split())
     assert "corrected resampled t-test" in text
-    assert "± is half of the plain 95% t interval of the mean over splits." in text
+    assert "behind ± stands half of their plain 95% interval over splits." in text
 
 
 def test_the_last_record_of_a_run_counts() -> None:
@@ -323,3 +324,62 @@ def test_a_question_is_read_from_the_study_or_else_from_its_records(tmp_path: Pa
     bare = read_question(said, records)
     assert (bare.arms, bare.reference, bare.seeds) == (("single_task", "ew"), "single_task", (0, 1))
     assert "names no arms" in bare.notes[0]
+
+
+def test_the_very_same_runs_are_compared_with_nothing() -> None:
+    records = study({"pairs": LIFT}, seeds=3, noise=0.001)
+    alone = [{**item, "arm": "pairs"} for item in records if item["task"] in ("stance", "hate")]
+    for record in records:
+        if record["arm"] == "pairs":
+            record["task"] = "emotion+irony"
+    found = answer([*records, *alone], asked("pairs", seeds=3))
+    assert words(found, "pairs")["stance"] == verdict_of(found, ("pairs", "stance")) == "same runs"
+    assert found.comparisons["pairs", "stance"].outcomes == (0, 0, 0)
+    assert sum(found.comparisons["pairs", None].outcomes) == 6
+    assert "for the 2 comparisons" in build(found).text()
+    two = {key: item.evidence for key, item in found.comparisons.items() if key[1] in ("emotion", "irony")}
+    assert found.verdicts["pairs", "emotion"] == verdicts(two)["pairs", "emotion"]
+    assert "of 2 tasks" in headline(found)
+    assert "stance, hate: the very same runs." in headline(found)
+    again = [{**item, "arm": "again"} for item in records if item["arm"] == "single_task"]
+    twice = answer([*records, *again], asked("again", seeds=3))
+    assert "its runs are the very same as those of single_task" in headline(twice)
+    assert '"verdict": "same runs"' in json.dumps(as_json(twice))
+
+
+def test_seeds_that_would_show_the_smallest_difference_are_said_to_be_that() -> None:
+    found = answer(study({"ew": LIFT}, seeds=3, noise=0.02), asked("ew", seeds=3))
+    assert "seeds would show 0.5 points" in verdict_of(found, ("ew", "irony"))
+    assert "the smallest difference of interest, not the one that was seen" in build(found).text()
+    folds = [{**record, "fold": record["seed"], "seed": 0} for record in study({"ew": LIFT}, seeds=3)]
+    assert "is not said of folds" in build(answer(folds, asked("ew", seeds=1, folds=3))).text()
+
+
+def test_of_nothing_decided_it_is_said_what_is_possible() -> None:
+    found = answer(study({"ew": LIFT}, seeds=2, noise=0.05), asked("ew", seeds=2))
+    low = min(found.comparisons["ew", task].evidence.low for task in TASKS)
+    assert f"left all 4 tasks undecided at this budget: anything from {low:+.1f} to +" in headline(found)
+
+
+def test_by_rows_is_the_difference_of_the_seed_that_is_named() -> None:
+    key = {"kind": "rows", "arm": "ew", "task": "irony", "against": "single_task", "seed": 0, "fold": None}
+    rows = [{**key, "evidence": evidence(9)}, {**key, "seed": 1, "task": "hate", "evidence": evidence(3)}]
+    found = answer([*study({"ew": ZERO}, seeds=3), *rows], asked("ew", seeds=3))
+    table = verdicts_table(found)
+    place = list(table.header).index("by rows, seed 0")
+    assert [row[place] for row in table.rows] == ["-", "+9.00 [+8.00, +10.00]", "-", "-"]
+    assert not [name for name in verdicts_table(answer(study({"ew": ZERO}), asked("ew"))).header if "rows" in name]
+
+
+def test_why_delta_p_is_undefined_is_said_once_and_by_whom() -> None:
+    records = study({"ew": LIFT, "uw": LIFT}, seeds=2)
+    for record in records:
+        if record["task"] == "irony":
+            record["test"]["irony"]["f1_macro"] = 0.0
+    notes = answer(records, asked("ew", "uw", seeds=2)).notes
+    said = "delta-p over all tasks is undefined: f1_macro of irony is 0 in a run of single_task, of"
+    assert [note.startswith(said) for note in notes if "delta-p" in note] == [True]
+    records = study({"ew": LIFT}, seeds=2)
+    records[-1]["test"]["hate"]["f1_macro"] = None
+    [note] = [note for note in answer(records, asked("ew", seeds=2)).notes if "delta-p" in note]
+    assert note.endswith("f1_macro of hate is undefined in a run of ew.")

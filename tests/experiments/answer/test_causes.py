@@ -40,8 +40,14 @@ def test_no_cause_is_invented() -> None:
             "passes",
             "1 times in ew and 4 times in single_task (25%)",
         ),
-        ({"cosines": {"b/a": -0.3}, "conflict_rate": 0.6}, {}, "conflict", "cosine -0.30 with b, 60% of pairs"),
-        ({"conflict_rate": 0.7}, {}, "conflict", "70% of pairs of tasks in conflict"),
+        ({"cosines": {"b/a": -0.3}}, {}, "conflict", "cosine -0.30 with b; try"),
+        (
+            {"cosines": {"b/a": -0.3}, "cosine_samples": 8},
+            {},
+            "conflict",
+            "cosine -0.30 with b (8 measurements in 1 run); try",
+        ),
+        ({"weights": {"a": 0.05, "b": 1.0}}, {}, "weight", "the loss of a has 0.095 of the mean weight"),
         (
             {"rows": {"a": {"train": 80}, "b": {"train": 9000}}},
             {},
@@ -58,11 +64,37 @@ def test_each_cause_has_its_numbers(joint: dict[str, Any], single: dict[str, Any
     assert said in found[kind]
 
 
+@pytest.mark.parametrize(
+    "joint",
+    [
+        {"cosines": {"a/b": 0.1, "b/c": -0.5}, "conflict_rate": 0.6},  # of other tasks
+        {"cosines": {"a/b": -0.3}, "cosine_samples": 4},
+        {"rows": {"a": {"train": 328}, "b": {"train": 309}}},  # all have few
+        {"weights": {"a": 0.3, "b": 1.0}},
+    ],
+)
+def test_what_is_not_of_the_task_or_seen_too_seldom_is_no_cause(joint: dict[str, Any]) -> None:
+    assert list(causes(joint)) == ["none"]
+
+
+def test_rows_of_all_tasks_are_means_over_the_seeds() -> None:
+    rows = [{"a": {"train": 80}, "b": {"train": most}} for most in (300, 500)]
+    ours = {Unit(seed): Trial((run("ew", seed, SCORES, rows=each, curve=FLAT),)) for seed, each in enumerate(rows)}
+    [found] = causes_of("a", ("ew", ours), ("single_task", ours))
+    assert "80 training rows (the largest task 400)" in found.text
+
+
+def test_what_was_merged_has_a_cause_of_its_own() -> None:
+    merged = {"kind": "merged", "rows": {"a": {"train": 80}, "b": {"train": 9000}}}
+    assert list(causes(merged)) == ["merging"]
+
+
 def test_what_the_reference_has_too_is_no_cause() -> None:
-    conflict = {"cosines": {"a/b": -0.06}, "conflict_rate": 0.6}
-    assert "conflict" not in causes(conflict, {"cosines": {"a/b": -0.06}, "conflict_rate": 0.62})
-    assert "conflict" in causes(conflict, {"cosines": {"a/b": -0.01}, "conflict_rate": 0.62})
-    assert "conflict" in causes(conflict, {"cosines": {"a/b": -0.06}, "conflict_rate": 0.5})
+    conflict = {"cosines": {"a/b": -0.06}}
+    assert "conflict" not in causes(conflict, conflict)
+    assert "conflict" in causes(conflict, {"cosines": {"a/b": -0.01}})
+    weights = {"weights": {"a": 0.05, "b": 1.0}}
+    assert "weight" not in causes(weights, weights)
     rising = [{"step": step, "scores": {"a": step / 1000}} for step in (100, 200, 300, 400)]
     assert "underfitting" not in causes({"curve": rising}, {"curve": rising})
 

@@ -20,7 +20,10 @@ def test_a_report_in_the_middle_has_none_of_the_older_runs_and_of_what_was_made_
     folder = write(tmp_path, [*records, *rows, again], ["single_task", "ew"], seeds=3)
     mixed = read_answer(folder)
     assert mixed.comparisons["ew", "irony"].evidence.n == 3
-    write_json_atomic(folder / TRIALS, {"ew-seed-0": "1", "single_task-seed-0-irony": "0"})
+    write_json_atomic(
+        folder / TRIALS,
+        {"ew-seed-0": "1", **{item["identity"]: item["identity"] for item in records if item["task"]}},
+    )
     for record in records:
         if record["arm"] == "ew":
             record["identity"] = "older"
@@ -51,7 +54,7 @@ def test_runs_of_an_arm_that_is_gone_leave_what_was_made_of_others(tmp_path: Pat
 def test_without_identities_or_with_all_of_them_nothing_is_left_out(tmp_path: Path) -> None:
     records = study({"ew": LIFT}, seeds=2)
     assert current(records, None) == (records, [])
-    assert current(records, {"0"}) == (records, [])
+    assert current(records, {item["identity"] for item in records}) == (records, [])
     folder = write(tmp_path, records, ["single_task", "ew"])
     (folder / TRIALS).write_text("{")
     with pytest.raises(CheckpointError, match="trials.json"):

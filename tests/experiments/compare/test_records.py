@@ -10,7 +10,7 @@ TASKS = {name: tiny.TASKS[name] for name in ("topic", "mood")}
 KEYS = {
     *("kind", "arm", "seed", "task", "fold", "identity", "validation", "test", "scores", "lower_is_better", "steps"),
     *("step", "ended_by", "flops", "backward_passes", "seconds", "wall", "rows", "passes", "curve", "train_losses"),
-    *("cosines", "conflict_rate", "contamination", "baselines", "notes", "budget"),
+    *("weights", "cosine_samples", "cosines", "conflict_rate", "contamination", "baselines", "notes", "budget"),
 }
 
 
@@ -51,8 +51,11 @@ def test_the_curve_has_the_evaluations_while_training_alone() -> None:
 
 def test_means_are_those_of_the_records_that_have_a_value() -> None:
     pair = "gradient_cosine/topic/mood"
-    log = Log([trained(1, 1.0, **{pair: 0.5, "loss/topic": 3.0, "loss/topic/kl": 9.0}), trained(2, 2.0)], TASKS)
+    said = {pair: 0.5, "loss/topic": 3.0, "loss/topic/kl": 9.0, "weight/topic": 0.4}
+    log = Log([trained(1, 1.0, **said), trained(2, 2.0, **{"weight/topic": 0.2})], TASKS)
     assert log.cosines() == {"topic/mood": 0.5}
+    assert log.cosine_samples() == 1
+    assert log.weights() == {"topic": pytest.approx(0.3)}
     assert log.losses() == {"topic": 3.0}
     assert log.mean("conflict_rate") is None
     assert Log([trained(1, 1.0)], TASKS).cosines() is None
@@ -61,7 +64,10 @@ def test_means_are_those_of_the_records_that_have_a_value() -> None:
 def test_scores_of_a_baseline_on_fewer_rows_are_in_no_record() -> None:
     llm = {"tasks": {"topic": {"f1_macro": 0.9}, "mood": {"f1_macro": 0.8}}, "sampled": ["topic"]}
     results = {"test": {"baselines": {"majority": {"tasks": {"topic": {"f1_macro": 0.1}}}, "llm": llm}}}
-    assert baselines_of(results, TASKS) == {"majority": {"test": {"topic": 0.1}}, "llm": {"test": {"mood": 0.8}}}
+    assert baselines_of(results, TASKS) == {
+        "majority": {"test": {"topic": 0.1}},
+        "llm": {"test": {"mood": 0.8}, "fewer_rows": ["topic"]},
+    }
     assert baselines_of({"test": {}}, TASKS) is None
 
 

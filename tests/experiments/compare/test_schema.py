@@ -27,6 +27,10 @@ def test_what_is_wrong_is_said_with_what_is_allowed() -> None:
         "budget.equal: unknown value 'flop'. Known: backward_passes, flops, seconds, steps. Did you mean 'flops'?"
     ]
     assert mistakes(smallest=0) == ["smallest: found 0. Allowed: more than 0."]
+    assert mistakes(baselines={"llm": {"model": "gpt2"}}) == [
+        "baselines: found {llm: {model: gpt2}}. Allowed: true or false; what the recipe says under baselines goes "
+        "under set: {baselines: ...}."
+    ]
     assert mistakes(folds=1) == ["folds: found 1. Allowed: at least 2."]
 
 

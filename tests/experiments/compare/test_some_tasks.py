@@ -96,3 +96,13 @@ def test_a_proposal_of_groups_is_an_arm(tmp_path: Path) -> None:
     ) as error:
         load_study(path)
     assert "the task 'mood' is in no group" in str(error.value)
+
+
+def test_a_task_alone_in_its_group_is_the_run_of_that_task(tmp_path: Path) -> None:
+    path = write(tmp_path, [["topic", "mood"], ["again"]])
+    study = yaml.safe_load(path.read_text())
+    path.write_text(
+        yaml.safe_dump({**study, "arms": {"single_task": "single_task", **study["arms"]}}, sort_keys=False)
+    )
+    found = {(trial.arm.name, trial.part.task): trial.identity for trial in trials_of(load_study(path))}
+    assert found["groups", "again"] == found["single_task", "again"]
