@@ -88,16 +88,3 @@ def _write_readme(words: Report, folder: Path) -> None:
         marks = "<!-- measured: written by hf-mtl report --> and <!-- end of measured -->"
         remedy = f"Write two lines into it, {marks}, between which the report goes"
         raise UserError(Mistake("--readme", str(error), remedy)) from error
-
-
-def report(folder: Path) -> str:
-    """Write the report of a study, and return its tables for a terminal.
-
-    Args:
-        folder: The study's folder.
-
-    Raises:
-        UserError: If there are no results.
-        CheckpointError: If a file is damaged; names it.
-    """
-    return write_report(folder).text
