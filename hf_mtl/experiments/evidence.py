@@ -28,7 +28,7 @@ class Evidence(NamedTuple):
         low90: Lower end of its 90% interval, by which two one-sided tests at 5% say that arms are equivalent.
         high90: Upper end.
         p: Two-sided p-value of no difference; NaN where nothing was repeated.
-        n: Number of seeds or folds; of a bootstrap the rows.
+        n: Number of seeds, or of folds of all repeats; of a bootstrap the rows.
         spread: Standard deviation of the differences over seeds or folds; NaN of a bootstrap, which does not know it.
         by: ``seeds``, ``folds`` or ``rows``.
     """
@@ -92,7 +92,8 @@ def from_folds(differences: Values, n_train: float, n_test: float) -> Evidence:
     Source: Nadeau and Bengio, Machine Learning 52 (2003).
 
     Args:
-        differences: One for each fold, [k].
+        differences: One for each fold, [k]: of several seeds that have the same folds the mean, as they are no
+            further draws of the rows.
         n_train: Training rows of a fold.
         n_test: Its rows that are scored.
     """

@@ -12,6 +12,7 @@ from hf_mtl.experiments.answer.causes import Cause, causes_of
 from hf_mtl.experiments.answer.comparing import Comparison, compare_all, compare_task
 from hf_mtl.experiments.answer.costs import Cost, cost_of, ensemble_price, unequal_costs
 from hf_mtl.experiments.answer.question import Question
+from hf_mtl.experiments.answer.repeated import interval_of
 from hf_mtl.experiments.answer.trials import (
     Trial,
     Trials,
@@ -24,7 +25,7 @@ from hf_mtl.experiments.answer.trials import (
 )
 from hf_mtl.experiments.evidence import Evidence
 from hf_mtl.experiments.results import Record
-from hf_mtl.experiments.statistics import MeanInterval, mean_interval
+from hf_mtl.experiments.statistics import MeanInterval
 from hf_mtl.experiments.verdict import Verdict, verdicts
 
 Key = tuple[str, str | None]
@@ -85,19 +86,25 @@ class Answer:
 
     def score(self, arm: str, task: str) -> MeanInterval | None:
         """Return the mean test score of an arm on a task, in points, with its plain 95% interval; None: none."""
-        values = [trial.score(task) for trial in self.trials.get(arm, {}).values()]
-        known = [100 * value for value in values if value is not None]
-        return mean_interval(known) if known else None
+        trials = self.trials.get(arm, {})
+        scores = {unit: trial.score(task) for unit, trial in trials.items()}
+        known = {unit: 100 * value for unit, value in scores.items() if value is not None}
+        return interval_of(known, trials, [task], self.question)
 
     def baseline(self, name: str) -> dict[str | None, MeanInterval]:
         """Return the mean test scores of a baseline by task, in points, and under None those over all tasks."""
         found = baseline_scores(self.trials, self.question).get(name, {})
-        each: dict[str | None, list[float]] = {
-            task: [scores[task] for scores in found.values() if task in scores] for task in self.tasks
+        each: dict[str | None, dict[Unit, float]] = {
+            task: {unit: scores[task] for unit, scores in found.items() if task in scores} for task in self.tasks
         }
-        whole = [[scores[task] for task in self.tasks] for scores in found.values() if scores.keys() >= {*self.tasks}]
-        each[None] = [float(np.mean(scores)) for scores in whole]
-        return {task: mean_interval(values) for task, values in each.items() if values}
+        whole = {unit: scores for unit, scores in found.items() if scores.keys() >= {*self.tasks}}
+        each[None] = {unit: float(np.mean([scores[task] for task in self.tasks])) for unit, scores in whole.items()}
+        trials = self.trials.get(self.question.reference, {})
+        means = {
+            task: interval_of(values, trials, self.tasks if task is None else [task], self.question)
+            for task, values in each.items()
+        }
+        return {task: mean for task, mean in means.items() if mean is not None}
 
     @property
     def baselines(self) -> list[str]:
@@ -106,12 +113,12 @@ class Answer:
 
     def average(self, arm: str, split: str = "test") -> MeanInterval | None:
         """Return the mean over tasks of an arm's scores, in points; None where no run has all tasks."""
-        means = []
-        for trial in self.trials.get(arm, {}).values():
+        means, trials = {}, self.trials.get(arm, {})
+        for unit, trial in trials.items():
             scores = [trial.score(task, split) for task in self.tasks]
-            if None not in scores:
-                means.append(100 * float(np.mean([value for value in scores if value is not None])))
-        return mean_interval(means) if means else None
+            if scores and None not in scores:
+                means[unit] = 100 * float(np.mean([value for value in scores if value is not None]))
+        return interval_of(means, trials, self.tasks, self.question)
 
     def _validation(self, arm: str) -> float:
         found = self.average(arm, "validation")

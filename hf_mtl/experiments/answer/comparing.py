@@ -9,8 +9,9 @@ import numpy as np
 
 from hf_mtl.evaluation.aggregates import LEAST_BASE, delta_p
 from hf_mtl.experiments.answer.question import Question
+from hf_mtl.experiments.answer.repeated import independent, judge
 from hf_mtl.experiments.answer.trials import Trial, Unit
-from hf_mtl.experiments.evidence import Evidence, from_folds, from_seeds, unknown
+from hf_mtl.experiments.evidence import Evidence, unknown
 from hf_mtl.experiments.results import Record
 from hf_mtl.experiments.statistics import cliffs_delta, hedges_g
 
@@ -63,20 +64,21 @@ def compare_task(
     """
     pairs, reasons = _pairs(arm, task, ours, theirs, question)
     mine, other = (100 * np.array([pair[side] for pair in pairs.values()]) for side in (0, 1))
-    differences = dict(zip((unit.name for unit in pairs), (mine - other).tolist(), strict=True))
+    values = dict(zip(pairs, (mine - other).tolist(), strict=True))
+    differences = {unit.name: value for unit, value in values.items()}
     if pairs and all(_is_same(ours[unit].of(task), theirs[unit].of(task)) for unit in pairs):
         return _same(arm, task, mine - other, differences, reasons)
-    evidence = _evidence(mine - other, question, [(ours[unit], task) for unit in pairs])
-    if len(pairs) > 1 and math.isnan(evidence.p) and np.ptp(mine - other) < 1e-9:
+    evidence = judge(values, ours, [task], question)
+    if len(repeated := independent(values, question)) > 1 and math.isnan(evidence.p) and np.ptp(repeated) < 1e-9:
         why = "the same difference each time, as scores of few rows have, from which no error can be told"
         reasons.append(f"{arm} on {task}: {why}.")
-    relative = [_relative(ours[unit], theirs[unit], [task])[0] for unit in pairs]
+    relative = {unit: _relative(ours[unit], theirs[unit], [task])[0] for unit in pairs}
     evidence = _of_one(evidence, differences, rows)
     return Comparison(
         arm,
         task,
         evidence,
-        _evidence(np.array(relative), question, [(ours[unit], task) for unit in pairs]),
+        judge(relative, ours, [task], question),
         *_effects(mine, other),
         differences,
         outcomes(list(differences.values()), question.smallest),
@@ -99,7 +101,8 @@ def compare_all(
         rows: Evidence by the test rows of all tasks, by seed or fold.
     """
     tasks = [str(item.task) for item in each]
-    common = [unit for unit in theirs if unit in ours and all(unit.name in item.differences for item in each)]
+    both = [unit for unit in theirs if unit in ours and each]
+    common = [unit for unit in both if all(unit.name in item.differences for item in each)]
     mine, other = (
         100 * np.array([np.mean([trials[unit].score(task) for task in tasks]) for unit in common])
         for trials in (ours, theirs)
@@ -107,19 +110,20 @@ def compare_all(
     reasons = [] if len(common) == question.units else _not_whole(arm, len(common), question, each)
     if each and all(item.same for item in each):
         return _same(arm, None, mine - other, each[0].differences, reasons)
-    found = [_relative(ours[unit], theirs[unit], tasks) for unit in common]
-    undefined = {(unit, task): None for unit, (_, names) in zip(common, found, strict=True) for task in names}
+    found = {unit: _relative(ours[unit], theirs[unit], tasks) for unit in common}
+    undefined = {(unit, task): None for unit, (_, names) in found.items() for task in names}
     why = dict.fromkeys(_why_undefined(arm, task, ours[unit], theirs[unit], question) for unit, task in undefined)
     reasons += [f"delta-p over all tasks is undefined: {reason}." for reason in why]
-    evidence = _evidence(mine - other, question, [(ours[unit], tasks[0]) for unit in common])
-    differences = dict(zip((unit.name for unit in common), (mine - other).tolist(), strict=True))
+    values = dict(zip(common, (mine - other).tolist(), strict=True))
+    evidence = judge(values, ours, tasks, question)
+    differences = {unit.name: value for unit, value in values.items()}
     evidence = _of_one(evidence, differences, rows)
     every = [value for item in each if not item.same for value in item.differences.values()]
     return Comparison(
         arm,
         None,
         evidence,
-        _evidence(np.array([value for value, _ in found]), question, [(ours[unit], tasks[0]) for unit in common]),
+        judge({unit: value for unit, (value, _) in found.items()}, ours, tasks, question),
         *_effects(mine, other),
         differences,
         outcomes(every, question.smallest),
@@ -190,20 +194,6 @@ def _not_whole(arm: str, count: int, question: Question, each: Sequence[Comparis
     lacking = [str(item.task) for item in each if len(item.differences) < question.units]
     of = f"; not all have {', '.join(lacking)}" if lacking else ""
     return [f"{arm} over all tasks: {count} of {question.units} runs to compare{of}."]
-
-
-def _evidence(differences: np.ndarray, question: Question, trials: Sequence[tuple[Trial, str]]) -> Evidence:
-    """Judge differences by seeds, or by folds, whose training rows overlap."""
-    by = "folds" if question.folds else "seeds"
-    if not len(differences):
-        return unknown(math.nan, 0, by)
-    if not question.folds:
-        return from_seeds(differences)
-    rows = [trial.value("rows", task) or {} for trial, task in trials]
-    train, test = (float(np.mean([row.get(part) or math.nan for row in rows])) for part in ("train", "test"))
-    if math.isnan(train) or math.isnan(test):
-        return unknown(float(np.mean(differences)), len(differences), by)
-    return from_folds(differences, train, test)
 
 
 def _of_one(evidence: Evidence, differences: Mapping[str, float], rows: Mapping[str, Evidence]) -> Evidence:

@@ -8,6 +8,12 @@ from hf_mtl.experiments.answer.trials import is_merged
 from hf_mtl.experiments.evidence import Evidence
 
 UNKNOWN = "-"
+NEAR_0 = 0.05
+"""A metric of the reference that is closer to 0 says nothing by its relative change."""
+WIDEST = 100.0
+"""A wider interval of delta-p, in percent, says nothing either."""
+
+_UNJUDGED = "not judged"
 
 
 def headline(found: Answer) -> str:
@@ -26,7 +32,7 @@ def headline(found: Answer) -> str:
     if not compared:
         reference = found.question.reference
         return f"Nothing can be said yet of {arm}: no run of it has a task and a seed in common with {reference}."
-    words = [found.verdicts[arm, task].word for task in compared]
+    words = [_word(found, arm, task) for task in compared]
     by_rows = found.comparisons[arm, None].evidence.by == "rows" or any(
         found.comparisons[arm, task].evidence.by == "rows" for task in found.tasks
     )
@@ -64,6 +70,12 @@ def subject(found: Answer, arm: str) -> str:
     return f"Training together ({arm})" if found.against_single else f"{arm}, against {found.question.reference},"
 
 
+def _word(found: Answer, arm: str, task: str) -> str:
+    """Return what is said of a task; of one without scores, as where every run has diverged, that nothing can be."""
+    unscored = math.isnan(found.comparisons[arm, task].evidence.difference)
+    return _UNJUDGED if unscored else found.verdicts[arm, task].word
+
+
 def _undecided(found: Answer, arm: str, tasks: Sequence[str]) -> str:
     """Say that nothing is decided of any task, and what differences are possible: not that there are none."""
     items = [found.comparisons[arm, task].evidence for task in tasks]
@@ -79,11 +91,16 @@ def _counted(words: Sequence[str], by_rows: bool) -> str:
     """Say how many tasks each word is said of."""
     total = len(words)
     helped, harmed, same, unsure = (words.count(word) for word in ("helps", "harms", "equivalent", "no evidence"))
+    if (unjudged := words.count(_UNJUDGED)) == total:
+        tasks = "the task" if total == 1 else f"any of the {total} tasks"
+        return f"could not be judged on {tasks}, as scores are missing"
     better, worse = ("scored better on", "scored worse on") if by_rows else ("helped", "harmed")
     counts = {better: helped, worse: harmed, "made no difference that matters on": same}
     parts = [f"{verb} {count}" for verb, count in counts.items() if count]
+    parts += [f"left {unsure}"] if unsure else []
+    parts += [f"could not be judged on {unjudged}"] if unjudged else []
     parts[0] += f" of {_tasks(total)}"
-    parts += [f"left {unsure} undecided at this budget"] if unsure else []
+    parts = [f"{part} undecided at this budget" if part.startswith("left") else part for part in parts]
     text = f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else parts[0]
     return f"{text}, by the rows of the one seed that was run" if by_rows else text
 
@@ -96,14 +113,23 @@ def _overall(found: Answer, arm: str) -> str:
     item, verdict = found.comparisons[arm, None], found.verdicts[arm, None]
     if math.isnan(item.evidence.difference):
         return "Over all tasks nothing can be said, as not every task has a score."
-    relative = item.delta_p.difference
-    more = "" if math.isnan(relative) else f"; delta-p {relative:+.1f}%"
+    more = f"; delta-p {item.delta_p.difference:+.1f}%" if _is_telling(found, item.delta_p) else ""
     text = f"Over all tasks it is {points(item.evidence)}{more}: {said(verdict.word)}"
     if item.evidence.by == "rows":
         return f"{text}, for these trained models alone; what another seed would give is not known."
     if math.isnan(item.evidence.low):
         return f"{text}: of one run nobody can tell how sure that is."
     return f"{text}."
+
+
+def _is_telling(found: Answer, relative: Evidence) -> bool:
+    """Tell whether delta-p says something: of a metric near 0 any change is a large one, in percent."""
+    if math.isnan(relative.difference) or relative.high - relative.low > WIDEST:
+        return False
+    reference = found.trials[found.question.reference].values()
+    pairs = [(trial, task) for trial in reference for task in found.tasks]
+    used = [(trial.metrics(task), trial.value("lower_is_better", task) or {}) for trial, task in pairs]
+    return all(abs(values[key]) >= NEAR_0 for values, keys in used for key in keys if key in values)
 
 
 def said(word: str) -> str:

@@ -8,9 +8,10 @@ from typing import Any
 
 import yaml
 
-from hf_mtl.errors import CheckpointError, Mistake
+from hf_mtl.errors import CheckpointError, Mistake, known
 from hf_mtl.experiments.results import Record
 from hf_mtl.experiments.verdict import SMALLEST
+from hf_mtl.plain import describe
 
 STUDY = "study.yaml"
 RESULTS = "results.jsonl"
@@ -66,12 +67,15 @@ def read_question(folder: Path, records: Sequence[Record], said: Mapping[str, An
     arms = [*named, *(arm for arm in seen if arm not in named)]
     notes = [] if named else [f"{folder / STUDY} is not there or names no arms: they are those of {RESULTS}."]
     reference = said.get("reference") or (SINGLE_TASK if SINGLE_TASK in arms else None) or _single(records)
+    if named and reference not in (None, *arms):
+        problem = f"{folder / STUDY}: reference: unknown arm {describe(reference)}"
+        raise CheckpointError(Mistake("", problem, known(arms, str(reference))))
     return Question(
         _name(folder),
         tuple(arms),
         str(reference or next(iter(arms), "")),
         *_numbers(said, records, folder / STUDY),
-        _budget(said.get("budget")),
+        _budget(said.get("budget"), folder / STUDY),
         tuple(notes),
     )
 
@@ -121,23 +125,27 @@ def _numbers(
 
 def _seeds(said: Mapping[str, Any], records: Sequence[Record]) -> tuple[int, ...]:
     seeds = said.get("seeds")
-    if isinstance(seeds, int):
+    if isinstance(seeds, int) and not isinstance(seeds, bool):
         return tuple(range(seeds))
     if isinstance(seeds, list):
         return tuple(map(int, seeds))
+    if seeds is not None:
+        raise ValueError(f"seeds: {describe(seeds)}")
     return tuple(sorted({int(record["seed"]) for record in records if "seed" in record}))
 
 
 def _folds(said: Mapping[str, Any], records: Sequence[Record]) -> int | None:
     folds = said.get("folds")
-    if isinstance(folds, int):
+    if isinstance(folds, int) and not isinstance(folds, bool):
         return folds * int(said.get("repeats") or 1)
+    if folds is not None:
+        raise ValueError(f"folds: {describe(folds)}")
     seen = [int(record["fold"]) for record in records if record.get("fold") is not None]
     return max(seen) + 1 if seen else None
 
 
-def _budget(said: Any) -> str:
-    """Return what a study keeps equal, in words."""
+def _budget(said: Any, path: Path) -> str:
+    """Return what a study keeps equal, in words; empty: its file does not say."""
     words = {
         "steps": "optimizer steps",
         "backward_passes": "backward passes",
@@ -145,4 +153,7 @@ def _budget(said: Any) -> str:
         "seconds": "seconds of the optimizer's time",
     }
     equal = said.get("equal") if isinstance(said, Mapping) else said
-    return words.get(str(equal), "" if equal is None else str(equal))
+    if equal is not None and equal not in words:
+        problem = f"{path}: budget: found {describe(said)}"
+        raise CheckpointError(Mistake("", problem, f"Allowed: {{equal: {' | '.join(words)}}}"))
+    return "" if equal is None else words[equal]

@@ -11,19 +11,17 @@ from hf_mtl.experiments.answer.answer import Answer, answer
 from hf_mtl.experiments.answer.as_json import as_json
 from hf_mtl.experiments.answer.current import current, identities_in
 from hf_mtl.experiments.answer.figures import draw
+from hf_mtl.experiments.answer.lines import KINDS, read_records
 from hf_mtl.experiments.answer.page import page
 from hf_mtl.experiments.answer.question import RESULTS, read_question
 from hf_mtl.experiments.answer.words import build
 from hf_mtl.experiments.report import Report
-from hf_mtl.experiments.results import Results
 from hf_mtl.reporting.atomic import replacing
 from hf_mtl.reporting.json_files import write_json_atomic
 
 README = "README.md"
 PAGE = "report.html"
 ANSWER = "answer.json"
-KINDS = ("run", "failed", "merged", "rows")
-"""What the lines of a study's results are; those of a sweep, or rows with predictions, are something else."""
 
 
 class Written(NamedTuple):
@@ -55,7 +53,7 @@ def read_answer(folder: Path, said: Mapping[str, Any] | None = None) -> Answer:
     if not results.exists():
         remedy = f"Name the folder of a study, which holds {RESULTS}, or that of a run"
         raise UserError(Mistake("", f"{folder}: holds no {RESULTS}, of a study that has begun", remedy))
-    every = Results(results).all()
+    every = read_records(results)
     if every and not any(record.get("kind") in KINDS for record in every):
         problem = f"{results}: no line is a run of a study, whose kind is one of {', '.join(KINDS)}"
         raise UserError(Mistake("", problem, "Name the folder of a study; nothing is written"))
@@ -94,16 +92,3 @@ def _write_readme(words: Report, folder: Path) -> None:
         marks = "<!-- measured: written by hf-mtl report --> and <!-- end of measured -->"
         remedy = f"Write two lines into it, {marks}, between which the report goes"
         raise UserError(Mistake("--readme", str(error), remedy)) from error
-
-
-def report(folder: Path) -> str:
-    """Write the report of a study, and return its tables for a terminal.
-
-    Args:
-        folder: The study's folder.
-
-    Raises:
-        UserError: If there are no results.
-        CheckpointError: If a file is damaged; names it.
-    """
-    return write_report(folder).text

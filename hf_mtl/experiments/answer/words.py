@@ -3,7 +3,7 @@
 import math
 
 from hf_mtl.experiments.answer.answer import Answer
-from hf_mtl.experiments.answer.headline import headline
+from hf_mtl.experiments.answer.headline import NEAR_0, WIDEST, headline
 from hf_mtl.experiments.answer.tables import (
     costs_table,
     overall_table,
@@ -92,7 +92,7 @@ def methods(found: Answer) -> list[str]:
     tested = sum(not math.isnan(item.evidence.p) for (_, task), item in found.comparisons.items() if task is not None)
     return [
         "Scores are of test rows, in points: 100 times the mean of a task's metrics of which more is better; behind "
-        "± stands half of their plain 95% interval over seeds or folds.",
+        f"± stands half of their plain 95% interval over {'splits' if question.folds else 'seeds'}.",
         f"A positive difference speaks for the arm, against {question.reference}.",
         f"{chosen}; test rows are scored once.",
         f"Budget: {budget}. Repeated: {repeats(found)}.",
@@ -108,9 +108,12 @@ def methods(found: Answer) -> list[str]:
 
 def _terms(found: Answer) -> str:
     """Name what stands in the columns; the page has a line for each."""
+    question = found.question
     return (
-        "delta-p: mean over tasks of the mean relative change of their metrics, in percent. g: Hedges' g. Cliff: "
-        f"Cliff's delta. w/t/l: wins, ties and losses; a tie is a difference below {points(found.question.smallest)}."
+        "delta-p: mean over tasks of the mean relative change of their metrics, in percent; in the first sentence "
+        f"only where no metric of {question.reference} is closer to 0 than {NEAR_0:g} and its interval is at most "
+        f"{WIDEST:g}% wide. g: Hedges' g. Cliff: Cliff's delta. w/t/l: wins, ties and losses; a tie is a difference "
+        f"below {points(question.smallest)}."
     )
 
 
@@ -131,7 +134,11 @@ def repeats(found: Answer) -> str:
 
 def _test(found: Answer) -> str:
     if found.question.folds:
-        return "by the corrected resampled t-test of Nadeau and Bengio (2003), as the folds share training rows"
+        return (
+            "by the corrected resampled t-test of Nadeau and Bengio (2003), as the folds share training rows; what "
+            "is repeated is the split, whose difference is the mean over its seeds; over all tasks with the largest "
+            "share of test rows that a task has"
+        )
     if any(item.evidence.by == "rows" for item in found.comparisons.values()):
         return "by paired t-tests on the differences of each seed; where one seed is all there is, by its rows"
     if found.question.units == 1:

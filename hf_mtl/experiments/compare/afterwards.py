@@ -1,5 +1,6 @@
 """What follows the last run of a study: merged contenders, test rows compared, and the report."""
 
+import math
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
@@ -170,13 +171,18 @@ def _merged_sides(study: Study, ledger: Ledger, identities: Collection[str]) -> 
     return found
 
 
-def report_on(folder: Path, say: Callable[[str], None]) -> None:
+def report_on(folder: Path, say: Callable[[str], None]) -> bool:
     """Let the answer be written and said.
 
     Args:
         folder: The study's folder.
         say: Takes the table.
-    """
-    from hf_mtl.experiments.answer.report import report
 
-    say(report(folder))
+    Returns:
+        Whether any arm could be compared with the reference.
+    """
+    from hf_mtl.experiments.answer.report import write_report
+
+    written = write_report(folder)
+    say(written.text)
+    return any(not math.isnan(item.evidence.difference) for item in written.answer.comparisons.values())

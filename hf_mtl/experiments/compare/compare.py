@@ -1,25 +1,22 @@
 """A study from its beginning to its answer."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 from hf_mtl.errors import HfMtlError, RunError, UserError
-from hf_mtl.experiments.answer.current import TRIALS
+from hf_mtl.experiments.answer.lines import read_records
+from hf_mtl.experiments.answer.question import RESULTS
 from hf_mtl.experiments.claims import claim
 from hf_mtl.experiments.compare.afterwards import add_baselines, add_merged, add_rows, report_on
 from hf_mtl.experiments.compare.executors import printed, submit
 from hf_mtl.experiments.compare.ledger import Ledger
 from hf_mtl.experiments.compare.listing import listing
-from hf_mtl.experiments.compare.load import Study, load_study, resolved
+from hf_mtl.experiments.compare.load import Study, load_study
+from hf_mtl.experiments.compare.place import take
 from hf_mtl.experiments.compare.trials import trials_of
 from hf_mtl.experiments.compare.work import Worker
 from hf_mtl.experiments.workers import run_local, worker_command
-from hf_mtl.plain import dump_yaml
-from hf_mtl.reporting.atomic import replacing
-from hf_mtl.reporting.json_files import write_json_atomic
-from hf_mtl.training.folder.fresh_folder import place_mistakes
 
 Executor: TypeAlias = Literal["local", "slurm", "print"]
 
@@ -50,14 +47,16 @@ def compare(
 
     Raises:
         UserError: If the study, a recipe of it or its data cannot be used; nothing is trained.
-        RunError: If workers end again and again without finishing anything.
+        RunError: If the folder is of something else.
+        HfMtlError: If workers end again and again without finishing anything, or nothing can be answered as runs have
+            failed.
     """
     study = load_study(path, overrides, allow_code)
     worker = worker_command("compare", str(path), overrides, allow_code)
     if executor == "print":
         say(printed(worker, workers))
         return
-    _open(study)
+    take(study, path, say)
     if executor == "slurm":
         jobs = submit(worker, workers, study.folder / "jobs", study.file.slurm)
         say(f"{len(jobs)} jobs: {', '.join(str(job.job_id) for job in jobs)}. How far they are: --list")
@@ -68,17 +67,6 @@ def compare(
         _in_rounds(study, worker, workers)
     if report:
         _answer(study, say)
-
-
-def _open(study: Study) -> None:
-    """Make the study's folder, and keep the resolved study and the identities of its trials in it."""
-    if mistakes := place_mistakes(study.folder):
-        raise RunError([replace(item, key="output_dir") for item in mistakes])
-    study.folder.mkdir(parents=True, exist_ok=True)
-    with replacing(study.folder / "study.yaml") as temporary:
-        temporary.write_text(dump_yaml(resolved(study)), "utf-8")
-    # So that a report in the middle of it leaves out runs of recipes that have changed since, which are still there.
-    write_json_atomic(study.folder / TRIALS, {trial.claim: trial.identity for trial in trials_of(study)})
 
 
 def _in_rounds(study: Study, worker: Sequence[str], workers: int) -> None:
@@ -124,7 +112,10 @@ def _answer(study: Study, say: Callable[[str], None]) -> None:
             say(
                 f"{moved} records of recipes or data that have changed since are in {study.folder / 'earlier.jsonl'}."
             )
-        report_on(study.folder, say)
+        compared = report_on(study.folder, say)
+    # A single arm is compared with nothing: its scores are the answer.
+    if not compared and failed > (len(trials) - 1 if len(study.arms) == 1 else 0):
+        raise HfMtlError(f"{study.folder}: nothing could be answered, as {failed} of {len(trials)} runs failed.")
 
 
 def show(path: str | Path, overrides: Sequence[str] = (), workers: int = 1, allow_code: bool = False) -> str:
@@ -136,4 +127,6 @@ def show(path: str | Path, overrides: Sequence[str] = (), workers: int = 1, allo
         workers: Workers among which what is left is divided.
         allow_code: Whether code that recipes name may be run.
     """
-    return listing(load_study(path, overrides, allow_code), workers)
+    study = load_study(path, overrides, allow_code)
+    read_records(study.folder / RESULTS)  # says which line is none, if any
+    return listing(study, workers)

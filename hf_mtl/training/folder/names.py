@@ -27,6 +27,8 @@ WRITTEN = (
     "training_args.bin",
     TEST_ROWS,
 )
+OF_MANY = {"trials.json": "a study", "sweep.json": "a sweep"}
+"""Files that tell the folder of many runs, which is no run's."""
 DRAWN = (f"{FIGURES}/training.png", f"{FIGURES}/gradients.png")
 
 

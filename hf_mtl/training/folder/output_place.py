@@ -10,7 +10,7 @@ from hf_mtl.errors import Mistake, ModelError, RunError
 from hf_mtl.modeling.backbone import resolve_backbone
 from hf_mtl.recipe import Recipe
 from hf_mtl.tasks import DatasetSource, Task
-from hf_mtl.training.folder.names import RECIPE, WRITTEN, would_write
+from hf_mtl.training.folder.names import OF_MANY, RECIPE, WRITTEN, would_write
 from hf_mtl.training.folder.run_folder import RunFolder
 from hf_mtl.training.folder.run_record import RECORD, RunRecord
 
@@ -57,6 +57,13 @@ def _other_runs(folder: RunFolder, place: Path) -> Iterator[Mistake]:
     around = next((path for path in place.parents if RunRecord(path).begun), None)
     if around is not None:
         yield Mistake(_KEY, f"{folder.path} lies in the folder of another run, {around}", _REMEDY)
+    many = next(((path, name) for path in (place, place.parent) for name in OF_MANY if (path / name).exists()), None)
+    if many is not None:
+        around, name = many
+        what = f"{OF_MANY[name]}'s folder"
+        found = f"is {what}" if around == place else f"lies in {what}, {around}"
+        yield Mistake(_KEY, f"{folder.path} {found}", _REMEDY)
+        return
     within = next((path.parent for path in place.glob(f"*/{RECORD}") if RunRecord(path.parent).begun), None)
     if within is not None:
         found = f"{folder.path} holds the folders of other runs, such as {within.name}"

@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from hf_mtl.experiments.answer.answer import Answer, answer
@@ -163,9 +164,26 @@ def test_a_run_that_diverged_makes_its_task_undecided_and_is_named() -> None:
     assert math.isnan(found.comparisons["ew", None].evidence.difference)
     assert any("ew has no score of emotion in seed 1" in note for note in found.notes)
     assert "Over all tasks nothing can be said" in headline(found)
+    assert "could not be judged on 1" in headline(found)
     record["scores"], record["test"] = None, None
     gone = answer(records, asked("ew", seeds=3))
     assert all(verdict_of(gone, ("ew", task)) == "no evidence (no score)" for task in TASKS)
+    assert "(ew) could not be judged on any of the 4 tasks, as scores are missing." in headline(gone)
+
+
+def test_a_reference_near_0_has_no_delta_p_in_the_first_sentence() -> None:
+    records = study({"ew": ZERO}, seeds=3, noise=0.001)
+    assert "delta-p" in headline(answer(records, asked("ew", seeds=3)))
+    for value, seed in ((-0.01, 1), (0.9, 1)):
+        near = json.loads(json.dumps(records))
+        [record] = [item for item in near if (item["task"], item["seed"]) == ("irony", seed)]
+        record["test"]["irony"]["f1_macro"] = value
+        if value > 0:  # far from 0, with an interval that holds everything
+            for item in (item for item in near if item["arm"] == "ew"):
+                item["test"]["irony"]["f1_macro"] = 3.0 * item["seed"]
+        found = answer(near, asked("ew", seeds=3))
+        assert "delta-p" not in headline(found)
+        assert found.comparisons["ew", None].delta_p.n == 3
 
 
 def test_a_run_that_has_failed_for_good_is_one_that_diverged_and_another_is_missing() -> None:
@@ -260,10 +278,13 @@ def test_folds_are_judged_by_the_corrected_test() -> None:
             records.append({**record, "fold": record["seed"], "seed": seed})
     found = answer(records, asked("ew", seeds=2, folds=3))
     item = found.comparisons["ew", "irony"]
-    assert item.evidence == from_folds(list(item.differences.values()), 2000, 600)
-    assert (item.evidence.n, item.evidence.by) == (6, "folds")
+    values = list(item.differences.values())  # of the three folds with one seed, then with the other
+    assert item.evidence == from_folds(np.mean([values[:3], values[3:]], axis=0), 2000, 600)
+    assert (len(values), item.evidence.n, item.evidence.by) == (6, 3, "folds")
     assert "seed 1, fold 2" in item.differences
-    assert "corrected resampled t-test" in build(found).text()
+    text = " ".join(build(found).text().split())
+    assert "corrected resampled t-test" in text
+    assert "behind ± stands half of their plain 95% interval over splits." in text
 
 
 def test_the_last_record_of_a_run_counts() -> None:

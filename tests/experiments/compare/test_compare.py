@@ -16,6 +16,7 @@ from hf_mtl.experiments.answer.current import identities_in
 from hf_mtl.experiments.claims import claim
 from hf_mtl.experiments.compare import compare as compare_study
 from hf_mtl.experiments.compare import show
+from hf_mtl.experiments.compare.ledger import Ledger
 from hf_mtl.experiments.compare.load import load_study
 from hf_mtl.experiments.compare.trials import trials_of
 from tests.experiments.compare.conftest import Done
@@ -26,7 +27,7 @@ compare: Any = sys.modules["hf_mtl.experiments.compare.compare"]
 
 
 def test_a_finished_study_is_only_answered(done: Done, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compare, "report_on", lambda folder, say: say(f"the answer of {folder}"))
+    monkeypatch.setattr(compare, "report_on", lambda folder, say: [say(f"the answer of {folder}")])
     said: list[str] = []
     compare_study(done.path, say=said.append)
     assert said == [
@@ -38,8 +39,28 @@ def test_a_finished_study_is_only_answered(done: Done, monkeypatch: pytest.Monke
     assert identities_in(done.study.folder) == {trial.identity for trial in trials_of(done.study)}
 
 
+def failing(path: Path) -> None:
+    """Note that every run of a study has diverged."""
+    study = load_study(path)
+    for trial in trials_of(study):
+        said = {**trial.key, "identity": trial.identity}
+        Ledger(study.folder).add({"kind": "failed", **said, "reason": "nan", "final": True})
+
+
+def test_a_study_whose_runs_have_failed_ends_with_an_error(tmp_path: Path) -> None:
+    arms: dict[str, Any] = {"ew": {"balancing.weighting": "ew"}, "uw": {}}
+    for name, some in {"two": arms, "one": {"uw": {}}}.items():
+        (tmp_path / name).mkdir()
+        path, said = write_study(tmp_path / name, arms=some), list[str]()
+        failing(path)
+        failed = f"{len(some)} of {len(some)} runs failed"
+        with pytest.raises(HfMtlError, match=f"nothing could be answered, as {failed}"):
+            compare_study(path, say=said.append)
+        assert "Why: --list" in said[0]
+
+
 def test_one_worker_at_a_time_gives_the_answer(done: Done, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compare, "report_on", lambda folder, say: say("the answer"))
+    monkeypatch.setattr(compare, "report_on", lambda folder, say: [say("the answer")])
     said: list[str] = []
     with claim(done.ledger.claims / "answer"):
         compare_study(done.path, say=said.append)

@@ -9,6 +9,7 @@ from datasets import Dataset
 
 from hf_mtl import load_recipe
 from hf_mtl.errors import RunError
+from hf_mtl.training.folder.names import OF_MANY
 from hf_mtl.training.folder.output_place import refuse_copy, refuse_place
 from hf_mtl.training.folder.run_folder import RunFolder
 from tests.training.folders import begin
@@ -101,6 +102,17 @@ def test_a_new_run_in_the_folder_of_another_is_refused(project: Path) -> None:
 def test_a_new_run_around_others_is_refused_with_a_better_place(project: Path) -> None:
     with pytest.raises(RunError, match=r"runs holds the folders of other runs, such as first\. Choose .*=runs/NAME"):
         check(project, "runs")
+
+
+@pytest.mark.parametrize(("name", "what"), OF_MANY.items())
+def test_the_folder_of_a_study_or_a_sweep_is_refused(project: Path, name: str, what: str) -> None:
+    (project / "many").mkdir()
+    (project / "many" / name).write_text("{}")
+    inner = f"many/other lies in {what}'s folder, {project}/many"
+    for output, said in (("many", f"many is {what}'s folder"), ("many/other", inner)):
+        with pytest.raises(RunError, match=rf"{said}\. Choose another folder"):
+            check(project, output)
+    check(project, "many/runs/ew/seed-0")
 
 
 def test_a_run_that_is_there_already_may_go_on_within_another(project: Path) -> None:

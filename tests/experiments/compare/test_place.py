@@ -1,0 +1,117 @@
+"""The folder of a study: whose it is, and what it refuses."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from hf_mtl.errors import RunError
+from hf_mtl.experiments.answer.current import TRIALS
+from hf_mtl.experiments.compare import compare
+from hf_mtl.experiments.compare.ledger import Ledger
+from hf_mtl.experiments.compare.load import load_study
+from hf_mtl.experiments.compare.place import take
+from hf_mtl.experiments.compare.trials import trials_of
+from hf_mtl.experiments.sweep.place import RECORD
+from hf_mtl.training.folder.names import OF_MANY
+from tests.experiments.compare.world import write_study
+from tests.training.folders import begin
+
+ARMS = {"ew": {"balancing.weighting": "ew"}, "uw": {}}
+FASTER = {"ew": {"balancing.weighting": "ew", "training.learning_rate": 0.5}, "uw": {}}
+
+
+def begun(path: Path, *overrides: str) -> list[str]:
+    """Take the folder of a study, and tell what was said."""
+    said: list[str] = []
+    take(load_study(path, overrides), path, said.append)
+    return said
+
+
+def finished(path: Path) -> Path:
+    """A study that is done, as far as its records tell; returns its folder."""
+    begun(path)
+    study = load_study(path)
+    for trial in trials_of(study):
+        Ledger(study.folder).add({"kind": "run", **trial.key, "identity": trial.identity, "steps": 6, "wall": 1.0})
+    return study.folder
+
+
+def edited(path: Path, name: str = "study.yaml", **keys: object) -> Path:
+    """The study's file with other keys, under a name."""
+    file = path.with_name(name)
+    file.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), **keys}))
+    return file
+
+
+def test_another_study_is_refused_and_its_folder_left_alone(tmp_path: Path) -> None:
+    path = write_study(tmp_path, arms=ARMS)
+    folder = finished(path)
+    before = {item.name: item.read_text() for item in folder.iterdir() if item.is_file()}
+    other = edited(path, "other.yaml", arms=FASTER)
+    with pytest.raises(RunError) as error:
+        compare(other)
+    assert f"output_dir: {folder} holds another study, of ../study.yaml" in str(error.value)
+    assert "Give another output_dir, or move that one away; if it is the same study" in str(error.value)
+    assert before == {item.name: item.read_text() for item in folder.iterdir() if item.is_file()}
+    (folder / "origin.json").unlink()
+    assert begun(other) == ["Recipes or data have changed; to be trained again: 1 finished run, ew-seed-0."]
+
+
+def test_the_same_file_goes_on_however_it_was_edited_and_says_what_is_trained_again(tmp_path: Path) -> None:
+    path = write_study(tmp_path, arms=ARMS)
+    finished(path)
+    assert begun(edited(path, arms={**ARMS, "more": {"balancing.weighting": "dwa"}}, seeds=2)) == []
+    assert begun(edited(path, arms=FASTER, seeds=2)) == [
+        "Recipes or data have changed; to be trained again: 1 finished run, ew-seed-0."
+    ]
+    assert begun(path) == []  # once said is enough
+    assert begun(path, "set.training.max_steps=9")[0].startswith(
+        "Recipes or data have changed; to be trained again: 1 finished run, "
+    )
+
+
+def test_a_file_that_asks_for_all_that_is_there_is_the_same_study(tmp_path: Path) -> None:
+    path = write_study(tmp_path, arms=ARMS)
+    folder = finished(path)
+    assert begun(edited(path, "more.yaml", seeds=2)) == []
+    assert begun(folder / "study.yaml") == []
+    assert json.loads((folder / "origin.json").read_text()) == {"study": "../study.yaml"}
+
+
+def test_results_of_a_study_whose_file_is_not_known_are_kept(tmp_path: Path) -> None:
+    path = write_study(tmp_path, arms=ARMS)
+    folder = finished(path)
+    for name in (TRIALS, "origin.json"):
+        (folder / name).unlink()
+    with pytest.raises(RunError, match="holds another study, with runs that this one does not ask for"):
+        begun(edited(path, arms=FASTER))
+
+
+def test_the_folders_of_sweeps_and_runs_are_refused(tmp_path: Path) -> None:
+    path = write_study(tmp_path, arms=ARMS)
+    assert set(OF_MANY) == {TRIALS, RECORD}
+    (tmp_path / "sweep").mkdir()
+    (tmp_path / "sweep" / RECORD).write_text("{}")
+    begin(tmp_path / "run")
+    for output, said in (
+        ("sweep", "holds a sweep"),
+        ("run", "holds a run"),
+        ("run/x", "lies in the folder of a run"),
+    ):
+        with pytest.raises(RunError, match=f"^output_dir: {tmp_path}/{output} {said}.*Give another output_dir"):
+            begun(path, f"output_dir={tmp_path / output}")
+    assert not (tmp_path / "run" / "study.yaml").exists()
+
+
+def test_a_study_that_moved_with_its_file_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a").mkdir()
+    path = edited(write_study(tmp_path / "a", arms=ARMS), output_dir="out")
+    monkeypatch.chdir(tmp_path / "a")
+    finished(path)
+    monkeypatch.chdir(tmp_path)
+    shutil.move(tmp_path / "a", tmp_path / "b")
+    monkeypatch.chdir(tmp_path / "b")
+    assert begun(Path("study.yaml")) == []
