@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 
 from hf_mtl.experiments.answer.answer import Answer
+from hf_mtl.experiments.answer.costs import budget_missed
 from hf_mtl.experiments.answer.trials import is_merged
 from hf_mtl.experiments.evidence import Evidence
 
@@ -30,7 +31,10 @@ def headline(found: Answer) -> str:
     counted = _counted(words, by_rows)
     left = [task for task in found.tasks if task not in compared]
     more = f" {', '.join(left)}: not compared." if left else ""
-    return f"{subject(found, arm)} {counted}.{more} {_overall(found, arm)}{_weak(found)}{_first(found)}"
+    text = f"{subject(found, arm)} {counted}.{more} {_overall(found, arm)}{_weak(found)}{_first(found)}"
+    missed = budget_missed(found.costs, found.question, arm)
+    # Before all else: a reader who stops here has read it.
+    return f"{missed} {text}" if missed else text
 
 
 def _first(found: Answer) -> str:
