@@ -147,7 +147,7 @@ def _empty_splits(
     if distinct < len(chosen["train"]):
         count += f" with {name_count(distinct, 'different text')}"
     found = f"of {count} none falls to {' or '.join(empty)} ({shares}, {how})"
-    remedy = f"Change the fraction or training.data_seed, or give a {' and a '.join(fractions)} split."
+    remedy = f"Change the fraction or data.carving_seed, or give a {' and a '.join(fractions)} split."
     return [Mistake(f"tasks.{name}.{key}", found, remedy)]
 
 
@@ -163,7 +163,7 @@ def _moved_away(name: str, task: Task, lost: np.ndarray, before: LabelledRows, s
     count = name_count(int(counts[lost].sum()))
     return (
         f"{name}: no row of class {name_ids(task, lost)} is left in train: {count} became {splits} ({how}). "
-        f"Another training.data_seed may keep some; with a {splits} split in the data all stay."
+        f"Another data.carving_seed may keep some; with a {splits} split in the data all stay."
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from typing import NamedTuple
 
 from datasets import Dataset
 
@@ -44,6 +45,7 @@ def load_tasks(
     allow_code: bool = False,
     beside: Mapping[str, Task] | None = None,
     fold: FoldSpec | None = None,
+    carving_seed: int | None = None,
 ) -> dict[str, LoadedTask]:
     """Load every task, and find the rows to score that stand in the training rows of any.
 
@@ -51,21 +53,23 @@ def load_tasks(
 
     Args:
         tasks: Tasks by name.
-        seed: Seed of the draws of validation and test rows, and of training rows.
+        seed: Seed of the draws of training rows.
         contamination: What is done about rows to score that are trained on. To ``warn`` is left to the caller.
         imbalance: The ratio of the tasks' training rows; None: what they are.
         allow_code: Whether functions that the sources name may be run.
         beside: Tasks that are not loaded, but carved with those that read the same texts, see `carved_beside`, and
             compared with where training rows are dropped.
         fold: The fold of all rows that is test; None: splits are those of the data.
+        carving_seed: Seed of the draws of validation and test rows; None: that of training rows.
 
     Raises:
         DataError: With the mistakes of all tasks.
     """
     beside = beside or {}
+    seeds = _Seeds(seed if carving_seed is None else carving_seed, seed)
     raise_all(function_mistakes({**beside, **tasks}, allow_code))
     asked = {name: as_text(task) for name, task in tasks.items()}
-    loaded, first = of_one_process(lambda: (_load_tasks(tasks, beside, seed, contamination, imbalance, fold), asked))
+    loaded, first = of_one_process(lambda: (_load_tasks(tasks, beside, seeds, contamination, imbalance, fold), asked))
     agree(other_tasks(first, asked))
     for found in loaded.values():
         read = source_of(found.task)
@@ -75,10 +79,17 @@ def load_tasks(
     return loaded
 
 
+class _Seeds(NamedTuple):
+    """The seeds of draws: of rows to score, and of training rows."""
+
+    carving: int
+    training: int
+
+
 def _load_tasks(
     tasks: Mapping[str, Task],
     beside: Mapping[str, Task],
-    seed: int,
+    seeds: _Seeds,
     contamination: Contamination,
     imbalance: ImbalanceSpec | None,
     fold: FoldSpec | None,
@@ -91,21 +102,23 @@ def _load_tasks(
             with collect(mistakes):
                 found[name] = _read_rows(name, task, fold)
     raise_all(mistakes)
-    sides = sides_of(read, seed, strata) if fold is None else fold_sides({**strata, **read}, fold, seed)
+    sides = (
+        sides_of(read, seeds.carving, strata) if fold is None else fold_sides({**strata, **read}, fold, seeds.carving)
+    )
     loaded: dict[str, LoadedTask] = {}
     others: dict[str, LoadedTask] = {}
     compared = {name: item for name, item in strata.items() if contamination == "drop" and name not in read}
     for completed, items in ((loaded, read), (others, compared)):
         for name, item in items.items():
             with collect(mistakes):
-                completed[name] = _completed(name, item, seed, sides.get(name), fold)
+                completed[name] = _completed(name, item, seeds, sides.get(name), fold)
     raise_all(mistakes)
     # Rows that are taken out are no part of the ratio; rows that it leaves out are not trained on.
     if contamination != "drop":
-        loaded = _in_ratio(loaded, imbalance, seed)
+        loaded = _in_ratio(loaded, imbalance, seeds.training)
     loaded = settle_beside(loaded, others, contamination)
     if contamination == "drop":
-        loaded = _in_ratio(loaded, imbalance, seed)
+        loaded = _in_ratio(loaded, imbalance, seeds.training)
     return {name: _with_label_notes(name, item) for name, item in loaded.items()}
 
 
@@ -146,7 +159,9 @@ def load_task(name: str, task: Task, seed: int = 0, allow_code: bool = False) ->
     """
     raise_all(function_mistakes({name: task}, allow_code))
     read = _read_rows(name, task)
-    return _with_label_notes(name, _completed(name, read, seed, sides_of({name: read}, seed, {}).get(name)))
+    return _with_label_notes(
+        name, _completed(name, read, _Seeds(seed, seed), sides_of({name: read}, seed, {}).get(name))
+    )
 
 
 def _read_rows(name: str, task: Task, fold: FoldSpec | None = None) -> ReadTask:
@@ -174,16 +189,16 @@ def _read_rows(name: str, task: Task, fold: FoldSpec | None = None) -> ReadTask:
 
 
 def _completed(
-    name: str, read: ReadTask, seed: int, sides: Mapping[str, Keys] | None, fold: FoldSpec | None = None
+    name: str, read: ReadTask, seeds: _Seeds, sides: Mapping[str, Keys] | None, fold: FoldSpec | None = None
 ) -> LoadedTask:
     """Complete the splits of a task, without the notes of what its training rows teach."""
     task, rows, notes = read.task, dict(read.rows), list(read.notes)
     draws: tuple[Draw, ...] = ()
     if "train" in rows:
-        rows = carve_splits(name, task, rows, seed, notes, sides, fold)
+        rows = carve_splits(name, task, rows, seeds.carving, notes, sides, fold)
         # After carving, so that a smaller draw moves no row to another side.
         notes += unused_stratify(name, task, read.rows)
-        rows["train"], draws = draw_rows(name, task, rows["train"], seed, notes)
+        rows["train"], draws = draw_rows(name, task, rows["train"], seeds.training, notes)
     rows = {split: rows[split] for split in ("train", "validation", "test") if split in rows}
     return replace(_as_loaded(task, rows, notes, set(read.rows)), draws=draws)
 

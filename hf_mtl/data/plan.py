@@ -56,6 +56,13 @@ class StepPlan:
     texts: NDArray[np.int64] | None = None
     drawn: "StepPlan | None" = None
 
+    @property
+    def encoded(self) -> NDArray[np.int64]:
+        """Return the places of the rows that are encoded, ascending: of those that are one text, the first."""
+        if self.texts is None:
+            return np.arange(len(self.rows))
+        return np.sort(np.unique(self.texts, return_index=True)[1])
+
 
 class Planner:
     """Draws the rows of every step.

@@ -14,7 +14,7 @@ RATIO = "data.imbalance.ratio"
 
 BESIDE = "data.beside"
 
-OF_RECIPES = ("fold", "beside")
+OF_RECIPES = ("fold", "beside", "carving_seed")
 """Keys that decide what is read, which in Python has been read before."""
 
 Contamination: TypeAlias = Literal["warn", "drop", "error", "off"]
@@ -65,6 +65,13 @@ class Spec(Frozen):
         None,
         description="Put all splits of every task together, deal them out in folds, and score one as test: "
         "{of: 5, number: 0, seed: 0}. Of the others validation_fraction becomes validation.",
+    )
+
+    carving_seed: int | None = Field(
+        None,
+        ge=0,
+        description="Seed of the draw of validation_fraction and test_fraction, so that runs of other seeds have the "
+        "same rows to score. Default: training.data_seed, or seed, by which training rows are drawn.",
     )
 
     beside: Annotated[Mapping[str, AnyTask], WithJsonSchema({"type": "object"})] = Field(

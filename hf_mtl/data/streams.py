@@ -85,6 +85,18 @@ class Streams:
         labelled = np.array(list(self.task_sizes.values()), dtype=np.float64)
         return np.asarray(of_streams[..., self.of_task] * (labelled / sizes[self.of_task]))
 
+    def mean_over_rows(self, values: Mapping[str, NDArray[np.integer]]) -> float:
+        """Return the mean over the rows of a stream of what each row has for all of its tasks, such as its tokens.
+
+        Args:
+            values: For each task of the stream, that of its rows.
+        """
+        found = np.zeros(self.sizes["+".join(values)])
+        for name, of_rows in values.items():
+            mine = self._task_rows(self.tasks.index(name), np.arange(len(found)))
+            found[mine != _NO_ROW] = of_rows[mine[mine != _NO_ROW]]
+        return float(found.mean())
+
     def roster(self, of_tasks: Roster, seed: int, start: int) -> Roster:
         """Return which streams take part in the steps of a window: those of which any task does.
 

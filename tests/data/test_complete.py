@@ -105,7 +105,7 @@ def test_a_train_split_too_small_to_carve_is_one_mistake(tmp_path: Path) -> None
     task = SequenceClassification(dataset=source, validation_fraction=0.01, test_fraction=0.01)
     assert message(load_task, "t", task) == (
         "tasks.t.test_fraction: of 2 train rows none falls to test or validation (test_fraction 0.01 and "
-        "validation_fraction 0.01, by a hash of the text, seed 0). Change the fraction or training.data_seed, or "
+        "validation_fraction 0.01, by a hash of the text, seed 0). Change the fraction or data.carving_seed, or "
         "give a test and a validation split."
     )
     text = message(load_task, "t", SequenceClassification(dataset=source, validation_fraction=0.999))
@@ -123,7 +123,7 @@ def test_a_class_that_carving_takes_out_of_train_is_said(tmp_path: Path) -> None
     notes = load_task("t", SequenceClassification(dataset=source, validation_fraction=0.9)).notes
     assert notes[1:] == [
         "t: no row of class 'LABEL_1' is left in train: 1 row became validation (by a hash of the text, seed 0). "
-        "Another training.data_seed may keep some; with a validation split in the data all stay.",
+        "Another data.carving_seed may keep some; with a validation split in the data all stay.",
         "t: every train row is of class 'LABEL_0'; there is nothing to learn.",
         "t: validation has 1 row of class 'LABEL_1'; its scores count them.",
     ]

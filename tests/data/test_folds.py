@@ -49,6 +49,8 @@ def test_a_fold_is_the_same_for_every_seed_of_a_run_and_beside_any_task(files: d
     beside = texts({"a": task(files), "b": task(files, max_rows=20)}, FoldSpec(of=3, number=1))
     assert alone["test"] == other["test"] == beside["a"]["test"] == beside["b"]["test"]
     assert alone["validation"] == beside["a"]["validation"] != other["validation"]
+    carved = load_tasks({"a": task(files)}, 7, "off", fold=FoldSpec(of=3, number=1), carving_seed=0)["a"]
+    assert set(carved.splits["validation"]["text"][:]) == alone["validation"]
     again = texts({"a": task(files)}, FoldSpec(of=3, number=1, seed=1))["a"]
     assert again["test"] != alone["test"]
 

@@ -88,6 +88,17 @@ def test_tasks_that_read_the_same_texts_are_carved_together(tmp_path: Path) -> N
 
 
 @pytest.mark.usefixtures("own_cache")
+@pytest.mark.parametrize("stratify", [False, True])
+def test_a_seed_of_its_own_carves_the_same_rows_whatever_draws_the_others(tmp_path: Path, stratify: bool) -> None:
+    source = saved(tmp_path, train={key: content()[key] for key in ("text", "kind")})
+    fractions = {"validation_fraction": 0.2, "test_fraction": 0.2, "max_rows": 20}
+    tasks = {"t": SequenceClassification(dataset=source, label="kind", stratify=stratify, **fractions)}
+    found = [load_tasks(tasks, seed, carving_seed=3)["t"].fingerprints for seed in (0, 3)]
+    assert found[1] == load_tasks(tasks, 3)["t"].fingerprints
+    assert [found[0][split] == found[1][split] for split in ("test", "validation", "train")] == [True, True, False]
+
+
+@pytest.mark.usefixtures("own_cache")
 def test_what_is_carved_by_fifths_has_targets_of_every_size(tmp_path: Path) -> None:
     source = saved(tmp_path, train={"text": content()["text"], "label": [row / 10 for row in range(120)]})
     loaded = load_task("t", Regression(dataset=source, validation_fraction=0.25, stratify=True), seed=1)

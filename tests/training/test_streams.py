@@ -157,6 +157,9 @@ def test_plan_says_which_tasks_share_rows_and_what_single_gradients_cost(tmp_pat
     assert by_name["a"].rows == stream.rows > by_name["b"].rows > 0
     assert by_name["c"].rows == 20
     assert by_name["a"].rows_per_step == pytest.approx(stream.rows_per_step) == pytest.approx(8 * 2 / 3)
+    even = ["mixture.proportions=null", "mixture.temperature=uniform"]
+    several, alone = (plan_recipe(load_recipe(path, [*even, *keys]))[0] for keys in ([], ["tasks.b=", "tasks.c="]))
+    assert several.real_tokens == pytest.approx(alone.real_tokens, rel=0.05)  # each text is encoded once
     table = " ".join(plan_table(summary).split())
     assert f"a, b and c share {stream.rows:,} rows, drawn 5.33 a step as 'a+b+c' and encoded once" in table
     summary, _ = plan_recipe(load_recipe(path, ["balancing.aggregator=pcgrad"]))

@@ -158,11 +158,12 @@ def answer(records: Sequence[Record], question: Question) -> Answer:
         for key, item in comparisons.items()
         if key[1] is not None and not item.same and item.evidence.difference <= -question.smallest
     }
-    costs = {arm: cost_of(trials[arm]) for arm in question.arms if arm in trials}
+    costs = {arm: cost_of(trials[arm], question.folds or 1) for arm in question.arms if arm in trials}
     notes += [reason for item in comparisons.values() for reason in item.reasons]
     notes += _missing(question, trials, theirs)
     notes += unequal_costs(costs, question, [arm for arm in compared if not is_merged(trials[arm])])
     notes += ensemble_price(records)
+    notes += _other_test_rows(records, question)
     weak = below_a_baseline(trials, tasks, question)
     notes += [*weak.values(), *fewer_rows(trials, question)]
     notes += [str(record["note"]) for record in records if record.get("kind") == "rows" and record.get("note")]
@@ -199,3 +200,18 @@ def _missing(question: Question, trials: Trials, theirs: Mapping[Unit, Trial]) -
         if arm not in trials:
             notes.append(f"{arm} has no finished run: nothing is said of it.")
     return notes
+
+
+def _other_test_rows(records: Sequence[Record], question: Question) -> list[str]:
+    """Say which tasks have other test rows for each seed, which no fold has dealt out."""
+    found: dict[tuple[str, str], set[str]] = {}
+    for record in [] if question.folds else records:
+        for task, content in (record.get("test_rows") or {}).items():
+            found.setdefault((str(record["arm"]), task), set()).add(content)
+    other = dict.fromkeys(task for (_, task), contents in found.items() if len(contents) > 1)
+    if not other:
+        return []
+    return [
+        f"{', '.join(other)}: the seeds have different test rows. Those of one seed may be training rows of another, "
+        "so that intervals over seeds are too narrow."
+    ]

@@ -11,6 +11,7 @@ from hf_mtl.experiments.answer.trials import Trial, Unit, is_merged
 from hf_mtl.experiments.results import Record
 
 _TOLERANCE = 0.05
+_MISSED = 0.1
 _KEYS = {
     "optimizer steps": "steps",
     "backward passes": "backward_passes",
@@ -21,7 +22,7 @@ _KEYS = {
 
 @dataclass(frozen=True)
 class Cost:
-    """The mean cost of one seed of an arm; NaN where a record does not say.
+    """The mean cost of one seed of an arm, with all of its folds; NaN where a record does not say.
 
     Args:
         runs: Runs of a seed.
@@ -42,20 +43,21 @@ class Cost:
     trained: bool
 
 
-def cost_of(units: Mapping[Unit, Trial]) -> Cost:
+def cost_of(units: Mapping[Unit, Trial], folds: int = 1) -> Cost:
     """Return what an arm took.
 
     Args:
         units: Its trials.
+        folds: Folds of a seed, whose costs are those of the ones that are done.
     """
     runs = max((len(trial.records) for trial in units.values()), default=0)
     whole = [trial for trial in units.values() if len(trial.records) == runs and trial.is_whole]
 
     def mean(key: str) -> float:
-        return float(np.mean([trial.total(key) for trial in whole])) if whole else math.nan
+        return folds * float(np.mean([trial.total(key) for trial in whole])) if whole else math.nan
 
     return Cost(
-        runs,
+        runs * folds,
         mean("steps"),
         mean("backward_passes"),
         mean("flops"),
@@ -73,19 +75,41 @@ def unequal_costs(costs: Mapping[str, Cost], question: Question, arms: Sequence[
         question: What the study asks.
         arms: The arms that were trained.
     """
+    return [
+        f"{_took(arm, share, question)}, which were to be equal: a part of its difference may come from that."
+        for arm in arms
+        if abs((share := _share(costs, question, arm)) - 1) > _TOLERANCE  # not of NaN
+    ]
+
+
+def budget_missed(costs: Mapping[str, Cost], question: Question, arm: str) -> str:
+    """Say that an arm is not compared at the budget that was to be equal, where it is off by more than 10%.
+
+    Args:
+        costs: What each arm took.
+        question: What the study asks.
+        arm: The arm.
+
+    Returns:
+        A sentence; empty where the budget was kept, or is not known.
+    """
+    share = _share(costs, question, arm)
+    if not abs(share - 1) > _MISSED:  # nor of NaN
+        return ""
+    return f"The budget was missed: {_took(arm, share, question)}, so that they are not compared at equal cost."
+
+
+def _share(costs: Mapping[str, Cost], question: Question, arm: str) -> float:
+    """Return which part of the reference's budget an arm took; NaN: not known."""
     key = _KEYS.get(question.budget)
-    if key is None or question.reference not in costs:
-        return []
+    if key is None or question.reference not in costs or not costs[arm].trained:
+        return math.nan
     expected = getattr(costs[question.reference], key)
-    notes = []
-    for arm in arms:
-        share = getattr(costs[arm], key) / expected if expected else math.nan
-        if abs(share - 1) > _TOLERANCE:  # not of NaN
-            notes.append(
-                f"{arm} took {share:.0%} of the {question.budget} of {question.reference}, which were to be equal: a "
-                "part of its difference may come from that."
-            )
-    return notes
+    return getattr(costs[arm], key) / expected if expected else math.nan
+
+
+def _took(arm: str, share: float, question: Question) -> str:
+    return f"{arm} took {share:.0%} of the {question.budget} of {question.reference}"
 
 
 def ensemble_price(records: Sequence[Record]) -> list[str]:

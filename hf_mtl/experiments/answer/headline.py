@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 
 from hf_mtl.experiments.answer.answer import Answer
+from hf_mtl.experiments.answer.costs import budget_missed
 from hf_mtl.experiments.answer.trials import is_merged
 from hf_mtl.experiments.evidence import Evidence
 
@@ -40,7 +41,10 @@ def headline(found: Answer) -> str:
     left = [task for task in found.tasks if task not in [*compared, *same]]
     more = f" {', '.join(left)}: not compared." if left else ""
     more += f" {', '.join(same)}: the very same runs." if same else ""
-    return f"{subject(found, arm)} {counted}.{more} {_overall(found, arm)}{_weak(found)}{_first(found)}"
+    text = f"{subject(found, arm)} {counted}.{more} {_overall(found, arm)}{_weak(found)}{_first(found)}"
+    missed = budget_missed(found.costs, found.question, arm)
+    # Before all else: a reader who stops here has read it.
+    return f"{missed} {text}" if missed else text
 
 
 def _first(found: Answer) -> str:

@@ -176,7 +176,7 @@ def _encoder_flops(trainer: MultiTaskTrainer, tokens: Sequence[float]) -> float:
 def _tokens_of(trainer: MultiTaskTrainer, steps: Iterable[int]) -> list[float]:
     collator = trainer.train_collator()
     plans = (trainer.steps.plan(step) for step in steps)
-    return [float(collator.lengths(plan.tasks, plan.rows).sum()) for plan in plans]
+    return [float(collator.lengths(plan.tasks, plan.rows)[plan.encoded].sum()) for plan in plans]
 
 
 def _tokens_expected(trainer: MultiTaskTrainer) -> list[float]:
@@ -185,7 +185,7 @@ def _tokens_expected(trainer: MultiTaskTrainer) -> list[float]:
     found = follow_mixture(trainer)
     splits = trainer.train_dataset
     lengths = [
-        float(np.mean([splits[task].tokens.total_tokens / len(splits[task]) for task in tasks]))
+        trainer.streams.mean_over_rows({task: splits[task].lengths for task in tasks})
         for tasks in trainer.streams.names.values()
     ]
     tokens = (found.rows * np.array(lengths)).sum(axis=1)

@@ -3,7 +3,9 @@
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from typing import TypeAlias
 
+from hf_mtl.errors import Mistake, UserError
 from hf_mtl.experiments.claims import claim
 from hf_mtl.experiments.compare.arms import Part
 from hf_mtl.experiments.compare.budget import TRIED, Allowance, allowance, within
@@ -19,6 +21,9 @@ from hf_mtl.recipe.nodes import Node
 
 _LOOK_EVERY_S = 0.5
 _SHOWN = 12
+
+Share: TypeAlias = Callable[[Cost | None], Allowance]
+"""What a run may spend, given the cost of its recipe."""
 
 
 class Costs:
@@ -43,12 +48,15 @@ class Costs:
     def allowance(self, trial: Trial) -> Allowance:
         """Return what a trial may spend."""
         base, task = self.base(), trial.part.task
-        mine = None
-        if self.equal != "steps":
-            # With as many steps as the base: which tokens a try sees does not depend on it.
-            name = trial.arm.name if task is None else f"{trial.arm.name}, {task}"
-            mine = self._first(trial.part, name, self.equal in TRIED)
-        return allowance(self.equal, base, mine, trial.part.group)
+
+        def share(mine: Cost | None) -> Allowance:
+            return allowance(self.equal, base, mine, trial.part.group)
+
+        if self.equal == "steps":
+            return share(None)
+        # With as many steps as the base: which tokens a try sees does not depend on it.
+        name = trial.arm.name if task is None else f"{trial.arm.name}, {task}"
+        return share(self._first(trial.part, name, self.equal in TRIED, share))
 
     def node(self, trial: Trial, may: Allowance) -> Node:
         """Return the recipe of a trial within its budget."""
@@ -62,13 +70,15 @@ class Costs:
         assert unit is not None  # where there is a ratio
         return with_unit(node, {name: imbalance.ratio[name] for name in group}, unit)
 
-    def _first(self, part: Part, name: str, tried: bool) -> Cost:
+    def _first(self, part: Part, name: str, tried: bool, share: Share | None = None) -> Cost:
         """Return the cost of a recipe by the first seed and fold."""
         file = self.study.file
-        return self._of(part, name, tried, file.seed_list[0], None if file.folds is None else 0)
+        return self._of(part, name, tried, file.seed_list[0], None if file.folds is None else 0, share)
 
-    def _of(self, part: Part, name: str, tried: bool, seed: int, fold: int | None) -> Cost:
-        """Return the cost of a recipe, which this process or another has worked out, or does now."""
+    def _of(
+        self, part: Part, name: str, tried: bool, seed: int, fold: int | None, share: Share | None = None
+    ) -> Cost:
+        """Return the cost of a recipe, which this process or another has worked out, or does now and says."""
         study = self.study
         node = with_trial(part.node, study.file, seed, fold)
         identity = digest([same_anywhere(node, study.folder), tried])
@@ -79,6 +89,7 @@ class Costs:
                 if found is None and mine:
                     recipe = recipe_of(node, "allowed" if study.allow_code else "refused")
                     found = self._work_out(identity, recipe, name, tried)
+                    self.say(f"{name}: {_in_words(found, share)}")
             if found is None:
                 time.sleep(_LOOK_EVERY_S)
             else:
@@ -95,15 +106,36 @@ class Costs:
         with suppress(OSError):  # another worker is at a try of its own
             folder.parent.rmdir()
         self._kept.add({"identity": identity, "name": name, "cost": cost.to_dict()})
-        self.say(f"{name}: {_in_words(cost)}")
         return cost
 
 
-def _in_words(cost: Cost) -> str:
-    said = f"{cost.steps:,} steps as it is written"
+def _in_words(cost: Cost, share: Share | None) -> str:
+    written = f"{cost.steps:,} steps as it is written"
+    said = written if share is None else f"{share(cost).steps:,} steps at this budget ({written})"
     if cost.flops_per_step is not None and cost.seconds_per_step is not None:
         said += f"; a step takes {cost.flops_per_step:.3g} FLOPs and {1000 * cost.seconds_per_step:.0f} ms here"
     return said
+
+
+def untested(study: Study, costs: Costs) -> list[str]:
+    """Return the tasks without test rows, on which nothing can be compared.
+
+    Args:
+        study: The study.
+        costs: Knows the data of the base recipe.
+
+    Raises:
+        UserError: If no task has any.
+    """
+    tested = costs.base().tested
+    if not tested:
+        problem = "no task has test rows, by which arms are compared"
+        remedy = (
+            "Set test_fraction for the tasks (in the study: set: {tasks.NAME.test_fraction: 0.2}), name a file of "
+            "test rows in data_files, or give folds"
+        )
+        raise UserError(Mistake("base", problem, remedy, str(study.node.value["base"].origin)))
+    return [task for task in study.tasks if task not in tested]
 
 
 def has_test_rows(study: Study, costs: Costs, trial: Trial) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from hf_mtl.experiments.compare.ledger import FAILED, RUN, Ledger, State
+from hf_mtl.experiments.compare.ledger import RUN, Ledger, State
 from hf_mtl.experiments.compare.load import Study
 from hf_mtl.experiments.compare.trials import Trial, trials_of
 from hf_mtl.experiments.results import Record
@@ -18,24 +18,31 @@ def listing(study: Study, workers: int = 1) -> str:
         workers: Workers among which what is left is divided.
 
     Returns:
-        A line for each trial that is not done, the counts, and an estimate of the time left, as text.
+        A line for each trial that is not done, a line for each arm, the counts, and an estimate of the time left.
     """
     trials, ledger = trials_of(study), Ledger(study.folder)
     states, records = ledger.states(trials), ledger.records(trials)
-    lines = [f"{states[trial.claim]:>7}  {_line(trial, records)}" for trial in trials]
-    counts = {state: list(states.values()).count(state) for state in _ORDER}
-    said = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
+    open_ = [trial for trial in trials if states[trial.claim] != "done"]
+    lines = [f"{states[trial.claim]:>7}  {_line(trial, records)}" for trial in open_]
+    lines += [""] * bool(lines)
+    for arm in study.arms:
+        of_arm = [trial for trial in trials if trial.arm.name == arm]
+        took = [records[trial.claim]["wall"] for trial in of_arm if states[trial.claim] == "done"]
+        each = f", {_span(sum(took) / len(took))} a run" if took else ""
+        lines.append(f"{arm}: {_counts(of_arm, states)}{each}")
     left = [trial for trial in trials if states[trial.claim] in ("running", "missing")]
-    return "\n".join([*lines, "", f"{len(trials)} runs in {study.folder}: {said}", _time(left, records, workers)])
+    whole = f"{len(trials)} runs in {study.folder}: {_counts(trials, states)}"
+    return "\n".join([*lines, "", whole, _time(left, records, workers)])
+
+
+def _counts(trials: Sequence[Trial], states: Mapping[str, State]) -> str:
+    found = [states[trial.claim] for trial in trials]
+    return ", ".join(f"{found.count(state)} {state}" for state in _ORDER if state in found)
 
 
 def _line(trial: Trial, records: Mapping[str, Record]) -> str:
     record = records.get(trial.claim)
-    if record is None:
-        return trial.name
-    if record["kind"] == FAILED:
-        return f"{trial.name}: {record['reason'].splitlines()[0]}"
-    return f"{trial.name}: {record['steps']:,} steps, {_span(record['wall'])}"
+    return trial.name if record is None else f"{trial.name}: {record['reason'].splitlines()[0]}"
 
 
 def _time(left: Sequence[Trial], records: Mapping[str, Record], workers: int) -> str:

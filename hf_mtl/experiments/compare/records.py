@@ -52,7 +52,7 @@ def record_of(folder: Path, recipe: Recipe, may: Allowance) -> Record:
         "step": results["step"],
         "ended_by": results["ended_by"],
         **spent,
-        "rows": _rows(folder),
+        **_rows(folder),
         "passes": log.last(_PASSES),
         "curve": log.curve(),
         "train_losses": log.losses(),
@@ -76,10 +76,15 @@ def _scores(values: Scores, tasks: Mapping[str, Task]) -> dict[str, float]:
     }
 
 
-def _rows(folder: Path) -> dict[str, dict[str, int]]:
-    """Return the rows of each split, by task."""
+def _rows(folder: Path) -> dict[str, Any]:
+    """Return the rows of each split, by task, and a digest of those that are test."""
     found = read_object(folder / DATA)["tasks"]
-    return {name: {split: int(part["rows"]) for split, part in splits.items()} for name, splits in found.items()}
+    return {
+        "rows": {
+            name: {split: int(part["rows"]) for split, part in splits.items()} for name, splits in found.items()
+        },
+        "test_rows": {name: splits["test"]["content"] for name, splits in found.items() if "test" in splits},
+    }
 
 
 def _contamination(results: Mapping[str, Any]) -> dict[str, int] | None:
@@ -142,10 +147,11 @@ class Log:
             steps: Steps that were trained.
         """
         end = self.ends[-1] if self.ends else {}
-        flops, seconds = end.get("total_flos"), end.get("optimizer_runtime")
+        flops, seconds, passes = (end.get(key) for key in ("total_flos", "optimizer_runtime", "backward_passes"))
         return {
             "flops": self.at(steps, "flops") if flops is None else flops,
-            "backward_passes": round(self.at(steps, "backward_passes")),
+            # Ends of earlier versions do not say it; a run shorter than logging_steps says it nowhere else.
+            "backward_passes": round(self.at(steps, "backward_passes")) if passes is None else passes,
             "seconds": self.at(steps, "optimizer_runtime") if seconds is None else seconds,
         }
 

@@ -16,6 +16,9 @@ from hf_mtl.recipe.nodes import Node
 
 OF_EVERY_TRIAL = {"push_to_hub": False, "disable_tqdm": True}
 
+CARVING_SEED = 0
+"""Seed of the carved rows of all trials."""
+
 
 @dataclass(frozen=True)
 class Trial:
@@ -103,6 +106,9 @@ def _trials(study: Study) -> Iterator[Trial]:
 def with_trial(recipe: Node, study: StudyFile, seed: int, fold: int | None) -> Node:
     """Give a recipe the seed and the fold of a trial.
 
+    Validation and test rows that are carved are the same for all seeds, unless the recipe says their seed: otherwise
+    the rows of one seed to score would be training rows of another, and seeds no repetitions of each other.
+
     Args:
         recipe: The merged recipe.
         study: What the study's file says.
@@ -110,6 +116,8 @@ def with_trial(recipe: Node, study: StudyFile, seed: int, fold: int | None) -> N
         fold: The fold; None: there are none.
     """
     node = _with(recipe, "training", {"seed": seed, **OF_EVERY_TRIAL})
+    if not (_says(recipe, "training", "data_seed") or _says(recipe, "data", "carving_seed")):
+        node = _with(node, "data", {"carving_seed": CARVING_SEED})
     if fold is None or study.folds is None:
         return node
     repeat, number = divmod(fold, study.folds)
@@ -119,6 +127,11 @@ def with_trial(recipe: Node, study: StudyFile, seed: int, fold: int | None) -> N
 def in_folder(recipe: Node, folder: Path) -> Node:
     """Give a recipe the folder of its run."""
     return _with(recipe, "training", {"output_dir": str(folder)})
+
+
+def _says(recipe: Node, section: str, key: str) -> bool:
+    there = recipe.value.get(section)
+    return there is not None and bool(there.value) and key in there.value and there.value[key].value is not None
 
 
 def _with(recipe: Node, section: str, changes: dict[str, Any]) -> Node:

@@ -10,7 +10,7 @@ from typing import Any
 from hf_mtl.errors import DiskError, DivergedError, HfMtlError, Stopped, UserError, one_line
 from hf_mtl.experiments.claims import claim
 from hf_mtl.experiments.compare.budget import Allowance
-from hf_mtl.experiments.compare.costs import Costs, has_test_rows
+from hf_mtl.experiments.compare.costs import Costs, has_test_rows, untested
 from hf_mtl.experiments.compare.ledger import FAILED, RUN, Ledger
 from hf_mtl.experiments.compare.load import Study
 from hf_mtl.experiments.compare.records import record_of
@@ -53,6 +53,7 @@ class Worker:
         self.trials = trials_of(study)
         self.ledger = Ledger(study.folder)
         self.costs = Costs(study, say)
+        self._looked = False
         self._tried: set[str] = set()  # what has failed here and is not tried a second time
 
     def work(self) -> None:
@@ -89,7 +90,7 @@ class Worker:
         return record is not None and (record["kind"] == RUN or bool(record["final"]))
 
     def _do(self, trial: Trial) -> None:
-        self.costs.base()  # whose mistakes are those of every trial
+        self._look_at_base()
         began = time.time()
         known = {**trial.key, "identity": trial.identity}
         try:
@@ -111,6 +112,13 @@ class Worker:
         record = {"kind": RUN, **known, **found, "wall": round(time.time() - began, 1)}
         self.ledger.add(record)
         self.say(f"{trial.name}: {_in_words(record)}")
+
+    def _look_at_base(self) -> None:
+        """Find out first what is wrong with the base: its mistakes are those of every trial."""
+        without = untested(self.study, self.costs)
+        if without and not self._looked:
+            self.say(f"{', '.join(without)}: no test rows, so nothing is compared there; test_fraction makes some.")
+        self._looked = True
 
     def _allowance(self, trial: Trial) -> Allowance:
         """Work out what a trial may spend; what is wrong with its arm ends the study before it has cost much."""

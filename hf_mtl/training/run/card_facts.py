@@ -125,7 +125,8 @@ def _single(
             here, there = (RunData(place).fingerprints(names[0]).get(split) for place in (run, folder))
             if here != there:
                 problem = f"{folder} was scored on other {split} rows of '{names[0]}' than {run}"
-                mistakes.append(Mistake("--single", problem, "Train it on the same data, with the same data_seed"))
+                remedy = "Train it on the same data, with the same data.carving_seed or training.data_seed"
+                mistakes.append(Mistake("--single", problem, remedy))
                 continue
             found.setdefault(split, {})[names[0]] = scores
     if mistakes:

@@ -313,6 +313,6 @@ class _Counts(NamedTuple):
 def _of_step(plan: StepPlan, collator: Collator, deal: Deal) -> _Counts:
     lengths, padded = collator.lengths(plan.tasks, plan.rows).astype(np.int64), 0
     parts = deal.parts(plan, lengths, collator.group_cost is not None)
-    for mine in (lengths[part] for part in parts if len(part)):
+    for mine in (lengths[np.intersect1d(part, plan.encoded)] for part in parts if len(part)):
         padded += sum(len(group) * int(mine[group].max()) for group in collator.by_length(mine))
-    return _Counts(int(lengths.sum()), padded, len(parts) // deal.world)
+    return _Counts(int(lengths[plan.encoded].sum()), padded, len(parts) // deal.world)

@@ -196,7 +196,7 @@ def load_data(
 
     Args:
         recipe: The recipe.
-        seed: Seed of the draws of rows.
+        seed: Seed of the draws of rows, but for those that ``data.carving_seed`` draws.
         to_train: Say, or refuse, rows to score that stand in training rows. A trained model may have learned from
             others.
         tasks: The recipe's tasks with what is known of them; None: as the recipe has them.
@@ -211,8 +211,9 @@ def load_data(
     with located(recipe), filling_datasets():
         given = recipe.tasks if tasks is None else tasks
         others = {**recipe.data.beside, **(beside or {})}
+        spec = recipe.data
         data = load_tasks(
-            given, seed, contamination, recipe.data.imbalance, recipe.allow_code, others, recipe.data.fold
+            given, seed, contamination, spec.imbalance, recipe.allow_code, others, spec.fold, spec.carving_seed
         )
     for loaded in data.values():
         say_notes([*loaded.notes, *(overlap_notes(loaded.overlaps) if to_train else [])])

@@ -245,7 +245,8 @@ class MultiTaskTrainer(StepTrainer):
         if self.is_in_train and "loss" in logs:
             logs = {**logs, **self.records.take(self.state)}
         elif "train_runtime" in logs:  # the last record of a training
-            logs = {**logs, "optimizer_runtime": round(self.budget.seconds, 4)}
+            seconds, passes = round(self.budget.seconds, 4), self.budget.backward_passes
+            logs = {**logs, "optimizer_runtime": seconds, "backward_passes": passes}
         if not self.is_in_train and self.ending is not None and self.ending.step != self.state.global_step:
             logs = {**logs, MODEL_STEP: self.ending.step}
         super().log(logs, start_time)

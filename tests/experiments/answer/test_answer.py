@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -307,6 +308,33 @@ def test_budgets_that_differ_and_baselines_that_win_are_said() -> None:
     [said] = [note for note in notes if "does not beat" in note]
     assert said.startswith("irony: single_task (64.")
     assert "tfidf (99.0)" in said
+
+
+@pytest.mark.parametrize(("took", "begins"), [(8e12, "The budget was missed: ew took 200% of"), (4.3e12, "Training")])
+def test_a_budget_that_was_missed_is_the_first_thing_that_is_said(took: float, begins: str) -> None:
+    found = answer(study({"ew": LIFT}, flops=took), asked("ew", budget="floating-point operations"))
+    assert headline(found).startswith(begins)
+
+
+@pytest.mark.parametrize(("rows", "noted"), [(lambda seed: "x", False), (str, True)])
+def test_test_rows_that_differ_from_seed_to_seed_are_said(rows: Callable[[int], str], noted: bool) -> None:
+    records = [
+        {**record, "test_rows": dict.fromkeys(record["rows"], rows(record["seed"]))} for record in study({"ew": ZERO})
+    ]
+    found = [note for note in answer(records, asked("ew")).notes if "the seeds have different test rows" in note]
+    assert bool(found) == noted
+    folds = [{**record, "fold": record["seed"], "seed": 0} for record in records]
+    assert not any("different test rows" in note for note in answer(folds, asked("ew", seeds=1, folds=5)).notes)
+
+
+def test_a_seed_takes_what_all_of_its_folds_take() -> None:
+    runs = study({"ew": ZERO}, seeds=2)
+    records = [{**record, "fold": fold} for record in runs for fold in range(3) if (fold, record["seed"]) != (2, 1)]
+    costs = answer(records, asked("ew", seeds=2, folds=3)).costs
+    assert {arm: (item.runs, item.steps, item.models) for arm, item in costs.items()} == {
+        "single_task": (12, 4800, 4),
+        "ew": (3, 1200, 1),
+    }
 
 
 def test_a_question_is_read_from_the_study_or_else_from_its_records(tmp_path: Path) -> None:

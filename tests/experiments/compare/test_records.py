@@ -11,6 +11,7 @@ KEYS = {
     *("kind", "arm", "seed", "task", "fold", "identity", "validation", "test", "scores", "lower_is_better", "steps"),
     *("step", "ended_by", "flops", "backward_passes", "seconds", "wall", "rows", "passes", "curve", "train_losses"),
     *("weights", "cosine_samples", "cosines", "conflict_rate", "contamination", "baselines", "notes", "budget"),
+    "test_rows",
 }
 
 
@@ -29,7 +30,9 @@ def test_what_was_spent_lies_between_two_records() -> None:
     log = Log([trained(10, 100.0), trained(20, 300.0)], TASKS)
     assert [log.at(step, "flops") for step in (0, 5, 10, 15, 20, 25)] == [0, 50, 100, 200, 300, 375]
     assert log.spent(25) == {"flops": 375, "backward_passes": 25, "seconds": 187.5}
-    end = {"step": 25, "train_runtime": 9.0, "total_flos": 350.0, "optimizer_runtime": 170.0}
+    end = {"step": 25, "train_runtime": 9.0, "total_flos": 350.0, "optimizer_runtime": 170.0, "backward_passes": 50}
+    assert Log([end], TASKS).spent(25) == {"flops": 350, "backward_passes": 50, "seconds": 170}
+    del end["backward_passes"]
     assert Log([trained(20, 300.0), end], TASKS).spent(25) == {"flops": 350, "backward_passes": 25, "seconds": 170}
 
 

@@ -34,6 +34,17 @@ def test_folds_are_counted_through_all_repeats_and_drawn_alike_in_every_arm(tmp_
     assert all(fold is not None and (fold.of, fold.number, fold.seed) == (3, 2, 1) for fold in folds)
 
 
+def test_carved_rows_are_the_same_for_all_seeds_unless_the_recipe_says_their_seed(tmp_path: Path) -> None:
+    path = write_study(tmp_path, seeds=[4, 2])
+
+    def carving(*overrides: str) -> set[int | None]:
+        return {recipe_of(trial.node).data.carving_seed for trial in trials_of(load_study(path, overrides))}
+
+    assert carving() == {0}
+    assert carving("set.data.carving_seed=3") == {3}
+    assert carving("set.training.data_seed=5") == {None}
+
+
 def test_an_identity_is_that_of_recipe_and_budget(tmp_path: Path) -> None:
     path = write_study(tmp_path)
 
