@@ -227,11 +227,21 @@ SHORT = [f"training.{key}=1" for key in ("max_steps", "eval_steps", "save_steps"
 SHORT += ["training.report_to=none", "training.use_cpu=true"]
 
 
+LONG = [f"hf-mtl compare {name.removesuffix('README.md')}" for name in STUDIES if "quickstart" not in name]
+HOURS = ("hf-mtl report recipes/", *LONG)
+"""Studies, which `tests/recipe/test_studies.py` reads, and reports that would be written into the repository."""
+
+
 def shortened(command: str) -> list[str]:
     """The words of a command, with a recipe of the repository trained for a moment only."""
     found = words(command)
     if not any(word.startswith("recipes/") for word in found):
         return found
+    if found[0] == "compare":
+        return [*found, *(f"set.{key}" for key in SHORT), "seeds=1", "output_dir=runs/short-study"]
+    if found[0] == "affinity":
+        steps = [] if "--checkpoint" in found else ["--steps", "2"]
+        return [*found, "--rows", "8", *steps, "training.report_to=none", "training.use_cpu=true"]
     return [*[word for word in found if word.partition("=")[0] not in _SHORT_KEYS], *SHORT, *_folder(found)]
 
 
@@ -276,7 +286,7 @@ def test_every_command_runs_in_the_order_of_the_pages(
 ) -> None:
     for command in HF_MTL:
         lacks = OTHERS_DATA in command and not (ROOT.parent / "shared" / "data").exists()
-        if is_pattern(command) or lacks or command.startswith("accelerate"):
+        if is_pattern(command) or lacks or command.startswith(("accelerate", *HOURS)):
             continue
         code, said = pushed(command, world, stub) if words(command)[0] == "push" else (main(shortened(command)), "")
         assert code == 0, f"{command}: {said or capsys.readouterr().err[-2000:]}"

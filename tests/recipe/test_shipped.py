@@ -13,8 +13,10 @@ from hf_mtl.schedules import build_schedule
 
 FOLDER = Path(__file__).parents[2] / "recipes"
 PLUGINS = "downstream"  # whose recipe needs its package, and the user's word: tests/test_downstream.py
-STUDY = "study.yaml"  # no recipe: tests/recipe/test_studies.py
-RECIPES = sorted(path for path in FOLDER.rglob("*.yaml") if path.parent.name != PLUGINS and path.name != STUDY)
+NO_RECIPE = ("study.yaml", "sweep.yaml")  # tests/recipe/test_studies.py
+RECIPES = sorted(
+    path for path in FOLDER.rglob("*.yaml") if path.parent.name != PLUGINS and path.name not in NO_RECIPE
+)
 NAMES = [f"{path.parent.name}/{path.name}" for path in RECIPES]
 
 TASKS = {

@@ -12,11 +12,13 @@ from hf_mtl.experiments.answer.report import read_answer
 from hf_mtl.experiments.answer.words import build
 from hf_mtl.experiments.compare import load_study
 from hf_mtl.experiments.compare.trials import trials_of
+from hf_mtl.experiments.sweep.file import read_sweep
 from hf_mtl.recipe import load_recipe
 from tests.pages import parts_of
 
 FOLDER = Path(__file__).parents[2] / "recipes" / "studies"
 STUDIES = sorted(FOLDER.rglob("study.yaml"))
+SWEEPS = sorted(FOLDER.rglob("sweep.yaml"))
 NAMES = [path.parent.relative_to(FOLDER).as_posix() for path in STUDIES]
 WITH_RESULTS = [path for path in STUDIES if (path.parent / "results.jsonl").exists()]
 KEYS = {
@@ -56,6 +58,11 @@ def test_every_arm_is_a_recipe_that_loads(path: Path) -> None:
     study = load_study(path)
     assert list(study.arms) == list(study_of(path)["arms"])
     assert study.reference in study.arms
+
+
+@pytest.mark.parametrize("path", SWEEPS, ids=lambda path: path.parent.name)
+def test_every_sweep_loads(path: Path) -> None:
+    assert read_sweep(path).trials >= 1
 
 
 @pytest.mark.parametrize("path", OLDER, ids=lambda path: path.parent.relative_to(FOLDER).as_posix())
