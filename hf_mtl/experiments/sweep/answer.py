@@ -67,9 +67,13 @@ def _of_arm(sweep: Sweep, studies: Studies, arm: Arm) -> dict[str, Any]:
 
 
 def _tested(sweep: Sweep, studies: Studies, record: Record) -> Record:
-    """Return a trial's record with its test scores, which are looked at once."""
+    """Return a trial's record with its test scores, which are looked at once; what failed is tried again."""
     key = {"kind": "test", "arm": record["arm"], "trial": record["trial"]}
-    scored = studies.results.find(**key) or studies.results.add({**key, **_test_scores(sweep, record)})
+    scored = studies.results.find(**key)
+    if scored is None:
+        scored = {**key, **_test_scores(sweep, record)}
+        if scored["test"] is not None:
+            studies.results.add(scored)
     return {**record, **{name: scored[name] for name in ("test", "test_value", "test_note")}}
 
 
@@ -90,6 +94,8 @@ def _notes(sweep: Sweep, arm: Arm, records: Sequence[Record]) -> list[str]:
         notes.append(
             f"the default's values of {', '.join(outside)} are outside the space: the sampler learned none of them."
         )
+    if len(records) > sweep.trials:
+        notes.append(f"it has {len(records)} trials from before, of which all count; {sweep.trials} were asked for.")
     if sweep.startup >= sweep.trials:
         notes.append(f"all trials were random: TPE begins after {sweep.startup}, and there were {sweep.trials}.")
     failed = [record for record in records if record["state"] == "failed"]

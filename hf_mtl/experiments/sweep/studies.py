@@ -12,6 +12,7 @@ from hf_mtl.experiments.claims import claim
 from hf_mtl.experiments.results import Record, Results
 from hf_mtl.experiments.sweep.arms import Arm
 from hf_mtl.experiments.sweep.file import JOURNAL, Sweep
+from hf_mtl.experiments.sweep.journal import open_journal
 from hf_mtl.experiments.sweep.pruning import make_pruner
 from hf_mtl.experiments.sweep.sampling import Stage, sampler_of, stage_of
 
@@ -73,6 +74,25 @@ class Studies:
         self._identity = identity
         self._storage = _open_storage(sweep)
         self._studies = {arm.name: self._open(arm) for arm in sweep.arms}
+        with self.alone():
+            for arm in sweep.arms:
+                self._refuse_other_results(arm)
+
+    def _refuse_other_results(self, arm: Arm) -> None:
+        """Refuse results that are not those of the study: one of the two files was lost, or is of another time."""
+        trials = self.trials(arm.name)
+        recorded = {
+            int(item["trial"]) for item in self.results.all() if item["kind"] == "trial" and item["arm"] == arm.name
+        }
+        ended = {trial.number for trial in trials if trial.state.is_finished()}
+        for lacking, holder, other in (
+            (ended - recorded, self.results.path.name, "the study"),
+            (recorded - {trial.number for trial in trials}, "the study", self.results.path.name),
+        ):
+            if lacking:
+                problem = f"{holder} lacks {len(lacking)} of the trials of '{arm.name}' that {other} has"
+                remedy = f"Put the file back that belongs to it, or move {self.sweep.output_dir} away and start anew"
+                raise RunError(Mistake("output_dir", problem, remedy))
 
     def _open(self, arm: Arm) -> "Study":
         import optuna
@@ -197,16 +217,14 @@ def _open_storage(sweep: Sweep) -> "BaseStorage":
     """Open what keeps the studies.
 
     Raises:
-        RunError: If a database cannot be opened.
+        RunError: If a database cannot be opened, or the journal is damaged.
     """
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     if sweep.storage == JOURNAL:
-        from optuna.storages.journal import JournalFileBackend, JournalStorage
-
         sweep.output_dir.mkdir(parents=True, exist_ok=True)
-        return JournalStorage(JournalFileBackend(str(sweep.output_dir / "study.journal")))
+        return open_journal(sweep.output_dir / "study.journal")
     try:
         return optuna.storages.RDBStorage(sweep.storage)
     except Exception as error:  # of sqlalchemy, the driver, or the network

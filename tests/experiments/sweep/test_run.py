@@ -77,6 +77,33 @@ def test_the_chosen_trial_stands_beside_the_default_and_the_test_is_scored_once(
     assert (sweep.output_dir / "figures" / "sweep.png").stat().st_size > 10_000
 
 
+def test_a_test_that_could_not_be_scored_is_tried_again(
+    tmp_path: Path, tested: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = worlds.write(tmp_path, trials=2)
+
+    def gone(path: Path, split: str, allow_code: bool) -> dict[str, Any]:
+        raise RunError("the model is away")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(answers, "evaluate_run", gone)
+        _, found = run_sweep(path, run=worlds.recording([]))
+    assert found is not None
+    assert found["arms"]["base"]["default"]["test_note"] == "the model is away."
+    _, again = run_sweep(path, run=worlds.recording([]))
+    assert again is not None
+    assert again["arms"]["base"]["default"]["test_value"] == 0
+
+
+def test_fewer_trials_than_there_are_are_said(tmp_path: Path, tested: list[Path]) -> None:
+    run_sweep(worlds.write(tmp_path, trials=3), run=worlds.recording([]))
+    _, found = run_sweep(worlds.write(tmp_path, trials=2), run=worlds.recording([]))
+    assert found is not None
+    assert any(
+        "3 trials from before, of which all count; 2 were asked for" in n for n in found["arms"]["base"]["notes"]
+    )
+
+
 def _study_of(folder: Path, overlay: Path) -> Path:
     """Write a study whose arm extends a file."""
     path = folder / "study.yaml"

@@ -114,6 +114,21 @@ def test_a_trial_of_which_only_the_study_was_not_told_is_not_run_again(tmp_path:
     assert studies.trials("base")[0].value == records(studies)[0]["value"]
 
 
+@pytest.mark.parametrize(
+    ("lost", "said"),
+    [
+        ("results.jsonl", r"results\.jsonl lacks 2 of the trials of 'base' that the study has"),
+        ("study.journal", r"the study lacks 2 of the trials of 'base' that results\.jsonl has"),
+    ],
+)
+def test_one_of_the_two_files_without_the_other_is_refused(tmp_path: Path, lost: str, said: str) -> None:
+    sweep = worlds.read(tmp_path, trials=2)
+    work(sweep, Studies(sweep, "me"), worlds.recording([]))
+    (sweep.output_dir / lost).unlink()
+    with pytest.raises(RunError, match=said):
+        Studies(sweep, "me")
+
+
 def test_a_default_that_was_only_enqueued_is_taken_up(tmp_path: Path) -> None:
     sweep = worlds.read(tmp_path, trials=2)
     studies = Studies(sweep, "me")
