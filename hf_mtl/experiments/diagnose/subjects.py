@@ -1,5 +1,6 @@
 """Runs that are looked into, and the rows that all of them read."""
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -110,7 +111,7 @@ def opened_subjects(
     Raises:
         UserError: If one is not there or cannot be read, or is given twice.
     """
-    names = _names(paths)
+    names = run_names(paths)
     with ExitStack() as stack:
         subjects = []
         for path, name in zip(paths, names, strict=True):
@@ -120,8 +121,11 @@ def opened_subjects(
         yield subjects
 
 
-def _names(paths: Sequence[str]) -> list[str]:
-    """Call each run by the end of its path, as much of it as tells it from the others.
+def run_names(paths: Sequence[str]) -> list[str]:
+    """Call each run by its path below the folder that all lie in, and one of the Hub by its id.
+
+    Args:
+        paths: The paths and ids, as they were given.
 
     Raises:
         UserError: If one is given twice.
@@ -129,10 +133,9 @@ def _names(paths: Sequence[str]) -> list[str]:
     whole = [Path(path).resolve() if Path(path).exists() else Path(path) for path in paths]
     if twice := [path for number, path in enumerate(paths) if whole[number] in whole[:number]]:
         raise UserError(Mistake("RUN", f"{twice[0]} is given twice", "Give each run, or checkpoint, once"))
-    depth = 1
-    while len({path.parts[-depth:] for path in whole}) < len(whole):
-        depth += 1
-    return ["/".join(path.parts[-depth:]) for path in whole]
+    here = [path for path in whole if path.is_absolute()]
+    common = os.path.commonpath([path.parent for path in here]) if here else ""
+    return [path.relative_to(common).as_posix() if path in here else path.as_posix() for path in whole]
 
 
 def shared_rows(subjects: Sequence[Subject], split: str, most: int) -> dict[str, TaskRows]:

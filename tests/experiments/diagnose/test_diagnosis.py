@@ -11,16 +11,17 @@ import pytest
 from hf_mtl.errors import RunError, UserError
 from hf_mtl.experiments.diagnose import diagnose_runs, write_diagnosis
 from hf_mtl.experiments.diagnose.figures import draw_diagnosis
+from hf_mtl.experiments.diagnose.subjects import run_names
 from hf_mtl.training import evaluate_run
 from tests.experiments.diagnose import world as of_world
 from tests.training import runs
 
 
 def test_it_tells_of_every_run_task_and_layer(diagnosis: dict[str, Any]) -> None:
-    assert [run["name"] for run in diagnosis["runs"]] == ["checkpoint-4", "run"]
+    assert [run["name"] for run in diagnosis["runs"]] == ["run/checkpoint-4", "run"]
     assert diagnosis["rows"] == dict.fromkeys(of_world.TYPES, 16)
     assert {(probe["run"], probe["task"]) for probe in diagnosis["probes"]} == {
-        (run, task) for run in ("checkpoint-4", "run") for task in of_world.TYPES
+        (run, task) for run in ("run/checkpoint-4", "run") for task in of_world.TYPES
     }
     assert all(len(probe["layers"]) == 3 for probe in diagnosis["probes"])
     chance = {probe["task"]: probe["chance"] for probe in diagnosis["probes"]}
@@ -39,7 +40,7 @@ def test_a_probe_stands_beside_the_score_that_evaluate_gives(world: Path, diagno
 
 def test_a_layer_is_like_itself_and_a_run_like_its_checkpoint(diagnosis: dict[str, Any]) -> None:
     pairs = {(pair["a"], pair["b"]): pair for pair in diagnosis["cka"]}
-    own, both = pairs["run", "run"], pairs["checkpoint-4", "run"]
+    own, both = pairs["run", "run"], pairs["run/checkpoint-4", "run"]
     assert np.diagonal(own["debiased"]) == pytest.approx(1)
     assert own["linear"] == pytest.approx(np.transpose(own["linear"]))
     assert both["rows"] == 16 * len(of_world.TYPES)
@@ -110,3 +111,11 @@ def test_runs_of_other_encoders_tasks_and_adapters_read_the_same_rows(world: Pat
     absent = [probe for probe in found["probes"] if probe["model"] is None]
     assert {probe["task"] for probe in absent} == set(of_world.TYPES) - set(few)
     assert any("own: rows go through the adapter of their own task; those of" in note for note in found["notes"])
+
+
+def test_runs_are_called_by_what_tells_them_apart(tmp_path: Path) -> None:
+    for name in ("ew/seed-0", "single_task/seed-0/topic"):
+        (tmp_path / "runs" / name).mkdir(parents=True)
+    paths = [str(tmp_path / "runs" / name) for name in ("ew/seed-0", "single_task/seed-0/topic")]
+    assert run_names([*paths, "owner/name"]) == ["ew/seed-0", "single_task/seed-0/topic", "owner/name"]
+    assert run_names(paths[:1]) == ["seed-0"]
