@@ -51,7 +51,7 @@ class _Line(BaseModel):
     contamination: ByTask = None
     curve: list[_Point] | None = None
     baselines: dict[str, dict[str, Any] | None] | None = None
-    price: ByTask = None
+    price: ByTaskAndName = None
     evidence: dict[str, float | str | None] | None = None
 
 

@@ -1,6 +1,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+from hf_mtl.experiments.answer.lines import read_records
 from hf_mtl.experiments.compare.afterwards import add_baselines, add_merged, add_rows, report_on
 from hf_mtl.experiments.compare.ledger import Ledger
 from hf_mtl.experiments.compare.load import load_study
@@ -68,6 +69,7 @@ def test_what_is_merged_is_compared_by_rows_too(tmp_path: Path) -> None:
     difference = records["merged"]["scores"]["test"]["topic"] - single["scores"]["test"]["topic"]
     assert abs(found[0]["evidence"]["difference"] - 100 * difference) < 1e-6
     assert worker.ledger.set_aside(worker.trials, merged | rows) == 0
+    assert read_records(worker.ledger.results.path) == worker.ledger.results.all()
     # Of models that were merged of other runs nothing is said.
     assert add_rows(worker.study, worker.ledger, worker.trials) == set()
 
