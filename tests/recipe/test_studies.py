@@ -94,6 +94,8 @@ def test_results_are_records_of_its_arms(path: Path) -> None:
 
 @pytest.mark.parametrize("path", BY_COMPARE, ids=lambda path: path.parent.name)
 def test_results_of_compare_are_of_the_recipes_as_they_are(path: Path) -> None:
+    if path.parent.name != "quickstart" and not (FOLDER.parents[2] / "shared" / "data").exists():
+        pytest.skip("what is in the data's files is part of a run, and they are not here")
     trials = trials_of(load_study(path))
     runs = [record for record in records_of(path) if record["kind"] == "run"]
     found = sorted((record["arm"], record["seed"], str(record["task"]), record["identity"]) for record in runs)

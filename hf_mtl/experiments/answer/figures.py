@@ -9,6 +9,7 @@ from hf_mtl.experiments.answer.answer import Answer, Key
 from hf_mtl.experiments.answer.arm_styles import ArmStyle, arm_styles
 from hf_mtl.experiments.answer.conflict_figure import columns_of, conflicts, matrices
 from hf_mtl.experiments.answer.curve_points import mean_curve, task_curves
+from hf_mtl.experiments.answer.words import points
 from hf_mtl.reporting.drawn import drawn
 from hf_mtl.reporting.style import label_panel, new_figure, new_grid, plain_name, save
 from hf_mtl.shown import visible
@@ -65,7 +66,7 @@ def intervals(path: Path, found: Answer) -> None:
     inches = 0.8 + 0.17 * len(tasks) * (len(found.arms) + 1)
     figure, (axis,) = new_figure(1, len(found.arms), by_step=False, heights=[inches / _ORDINARY])
     styles, smallest = arm_styles(found), found.question.smallest
-    axis.axvspan(-smallest, smallest, color="#EEEEEE", zorder=0, label=f"±{smallest:g} points: does not matter")
+    axis.axvspan(-smallest, smallest, color="#EEEEEE", zorder=0, label=f"±{points(smallest)}: does not matter")
     axis.axvline(0, color=_GREY, linewidth=1)
     for place, arm in enumerate(found.arms):
         shift = 0.8 / len(found.arms) * (place - (len(found.arms) - 1) / 2)

@@ -36,6 +36,7 @@ def test_rows_are_compared_again_against_another_reference(done: Done, trials: l
         ("single_task", "mood"),
         ("single_task", None),
     ]
+    assert done.ledger.set_aside(trials, before) == 3  # as others find it
 
 
 def test_baselines_that_are_asked_for_later_are_scored_beside_the_reference(
