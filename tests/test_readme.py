@@ -21,6 +21,7 @@ from hf_mtl.cli.main import main, parse
 from hf_mtl.evaluation.registry import METRICS
 from hf_mtl.experiments.compare import load_study
 from hf_mtl.experiments.reference import reference
+from hf_mtl.experiments.sweep.file import read_sweep
 from hf_mtl.modeling.heads import HEADS
 from hf_mtl.recipe import load_recipe
 from hf_mtl.schedules import SCHEDULES
@@ -115,7 +116,7 @@ def test_there_are_commands_of_every_program() -> None:
 def test_a_command_is_understood(command: str, clone: Path) -> None:
     arguments = parse([*words(command), *(["RUN"] if lacks_target(command) else [])])
     if getattr(arguments, "target", "").endswith(".yaml"):
-        load = load_study if arguments.command == "compare" else load_recipe
+        load = {"compare": load_study, "sweep": read_sweep}.get(arguments.command, load_recipe)
         load(arguments.target, arguments.overrides)
 
 
@@ -228,7 +229,7 @@ SHORT += ["training.report_to=none", "training.use_cpu=true"]
 
 
 LONG = [f"hf-mtl compare {name.removesuffix('README.md')}" for name in STUDIES if "quickstart" not in name]
-HOURS = ("hf-mtl report recipes/", *LONG)
+HOURS = ("hf-mtl report recipes/", "hf-mtl sweep recipes/", *LONG)
 """Studies, which `tests/recipe/test_studies.py` reads, and reports that would be written into the repository."""
 
 
