@@ -85,9 +85,9 @@ def words(command: str) -> list[str]:
 
 
 def is_pattern(command: str) -> bool:
-    """Whether words of it stand for others, RUN or key=value, or its target is left out."""
+    """Whether words of it stand for others, such as RUN or key=value, or its target is left out."""
     first_parts = {word.partition("/")[0] for word in words(command)}
-    return bool({"RUN", "NAME", "key=value"} & first_parts) or lacks_target(command)
+    return bool({"RUN", "FOLDER", "NAME", "key=value"} & first_parts) or lacks_target(command)
 
 
 def lacks_target(command: str) -> bool:

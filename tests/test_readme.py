@@ -229,21 +229,24 @@ SHORT += ["training.report_to=none", "training.use_cpu=true"]
 
 
 LONG = [f"hf-mtl compare {name.removesuffix('README.md')}" for name in STUDIES if "quickstart" not in name]
-HOURS = ("hf-mtl report recipes/", "hf-mtl sweep recipes/", *LONG)
+HOURS = (*(f"hf-mtl {name} recipes/" for name in ("report", "sweep", "affinity")), *LONG)
 """Studies, which `tests/recipe/test_studies.py` reads, and reports that would be written into the repository."""
 
 
 def shortened(command: str) -> list[str]:
     """The words of a command, with a recipe of the repository trained for a moment only."""
-    found = words(command)
+    found = [_there(word) for word in words(command)]
     if not any(word.startswith("recipes/") for word in found):
         return found
     if found[0] == "compare":
         return [*found, *(f"set.{key}" for key in SHORT), "seeds=1", "output_dir=runs/short-study"]
-    if found[0] == "affinity":
-        steps = [] if "--checkpoint" in found else ["--steps", "2"]
-        return [*found, "--rows", "8", *steps, "training.report_to=none", "training.use_cpu=true"]
     return [*[word for word in found if word.partition("=")[0] not in _SHORT_KEYS], *SHORT, *_folder(found)]
+
+
+def _there(word: str) -> str:
+    """A checkpoint that the short run has, in the place of one that the page names."""
+    run, found, _ = word.partition("/checkpoint-")
+    return str(min(Path(run).glob("checkpoint-*"))) if found and Path(run).is_dir() else word
 
 
 _SHORT_KEYS = {word.partition("=")[0] for word in SHORT}
