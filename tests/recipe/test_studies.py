@@ -44,7 +44,7 @@ def test_the_studies_of_the_library_are_there() -> None:
 
 
 MANY_ARMS = "balancing"
-OF_COMPARE = {"quickstart", "affecteval", "tweeteval"}
+OF_COMPARE = {"quickstart", "affecteval", "tweeteval", "affinity"}
 BY_COMPARE = [path for path in WITH_RESULTS if path.parent.parent == FOLDER and path.parent.name in OF_COMPARE]
 OLDER = [path for path in WITH_RESULTS if path not in BY_COMPARE]  # records that were made of another program's
 
