@@ -9,7 +9,7 @@ from hf_mtl.experiments.answer.answer import Answer, Key
 from hf_mtl.experiments.answer.arm_styles import ArmStyle, arm_styles
 from hf_mtl.experiments.answer.conflict_figure import columns_of, conflicts, matrices
 from hf_mtl.experiments.answer.curve_points import mean_curve, task_curves
-from hf_mtl.experiments.answer.words import points
+from hf_mtl.experiments.answer.tables import points
 from hf_mtl.reporting.drawn import drawn
 from hf_mtl.reporting.style import label_panel, new_figure, new_grid, plain_name, save
 from hf_mtl.shown import visible

@@ -118,7 +118,7 @@ def _overall(found: Answer, arm: str) -> str:
     if math.isnan(item.evidence.difference):
         return "Over all tasks nothing can be said, as not every task has a score."
     more = f"; delta-p {item.delta_p.difference:+.1f}%" if _is_telling(found, item.delta_p) else ""
-    text = f"Over all tasks it is {points(item.evidence)}{more}: {said(verdict.word)}"
+    text = f"Over all tasks it is {difference_of(item.evidence)}{more}: {said(verdict.word)}"
     if item.evidence.by == "rows":
         return f"{text}, for these trained models alone; what another seed would give is not known."
     if math.isnan(item.evidence.low):
@@ -150,7 +150,7 @@ def said(word: str) -> str:
     }[word]
 
 
-def points(item: Evidence) -> str:
+def difference_of(item: Evidence) -> str:
     """Show a difference with its plain 95% interval.
 
     Args:

@@ -16,7 +16,7 @@ from hf_mtl.modeling import MultiTaskConfig, MultiTaskModel
 from hf_mtl.modeling.adapters import has_adapters, merge_adapters, merged_weights
 from hf_mtl.modeling.choices import feature_source, head_specs
 from hf_mtl.tasks import Task
-from hf_mtl.training.run.evaluate import ScoredRun, run_to_score
+from hf_mtl.training.run.evaluate import RunToScore, run_to_score
 from hf_mtl.training.scoring.kept_rows import Listener
 from hf_mtl.training.scoring.scoring import Scores
 
@@ -36,7 +36,7 @@ class Part:
     """
 
     task: str
-    run: ScoredRun
+    run: RunToScore
     trained: Weights
     parameters: int
 
@@ -138,7 +138,7 @@ class Parts:
         return cls(begin, tuple(parts))
 
 
-def _part(task: str, run: ScoredRun) -> Part:
+def _part(task: str, run: RunToScore) -> Part:
     """Make the encoder of a run plain, and remember it as it was trained."""
     model = run.trainer.model
     parameters = sum(parameter.numel() for parameter in model.parameters())
@@ -161,7 +161,7 @@ def make_plain(model: MultiTaskModel) -> None:
     model.config.peft = model.config.encoder_source = None
 
 
-def _beginning(run: ScoredRun, folder: Path) -> dict[str, Tensor]:
+def _beginning(run: RunToScore, folder: Path) -> dict[str, Tensor]:
     """Make the encoder of a run as it was before training, with merged adapters.
 
     Raises:

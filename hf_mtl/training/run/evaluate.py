@@ -64,7 +64,7 @@ def evaluate_run(
 
 
 @dataclass(frozen=True)
-class ScoredRun:
+class RunToScore:
     """A trained model beside the data of its run, to be scored as often as one likes.
 
     Args:
@@ -95,7 +95,7 @@ def run_to_score(
     baselines: bool = False,
     allow_code: bool = False,
     through: Callable[[MultiTaskModel], Callable[..., MultiTaskOutput]] | None = None,
-) -> ScoredRun:
+) -> RunToScore:
     """Load a checkpoint and the data of its run's recipe, once for any number of scores.
 
     Args:
@@ -121,7 +121,7 @@ def run_to_score(
         trainer = prepared.trainer(model, to_train=False)
         trainer.score_as(scoring_tasks(opened.run, opened.recipe, model.tasks), Trust.of(allow_code))
         _say_untuned(trainer.tasks)
-        return ScoredRun(prepared, trainer)
+        return RunToScore(prepared, trainer)
 
 
 def _say_untuned(tasks: Mapping[str, Task]) -> None:

@@ -23,6 +23,14 @@ def test_a_sweep_may_grow_in_its_folder_and_change_in_nothing_else(tmp_path: Pat
         take(other)
 
 
+def test_other_rows_in_the_files_make_another_sweep(tmp_path: Path) -> None:
+    take(worlds.read(tmp_path))
+    file = tmp_path / "topic.train.jsonl"
+    file.write_text("".join(file.read_text().splitlines(keepends=True)[1:]))
+    with pytest.raises(RunError, match=r"a sweep with other values of recipes\.base\.files\..*topic\.train\.jsonl"):
+        take(worlds.read(tmp_path))
+
+
 def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     sweep = worlds.read(tmp_path)
     sweep.output_dir.mkdir()
