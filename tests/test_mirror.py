@@ -165,6 +165,7 @@ ELSEWHERE: dict[str, dict[str, list[str]]] = {
         "experiments/sweep/test_file.py": ["experiments/sweep/metric.py", "experiments/sweep/sections.py"],
         "experiments/sweep/test_run.py": [
             "experiments/sweep/answer.py",
+            "experiments/preflight.py",
             "experiments/sweep/preflight.py",
             "experiments/sweep/trial.py",
         ],

@@ -13,6 +13,7 @@ from hf_mtl.recipe.overrides import set_at
 from hf_mtl.recipe.places import Places
 from hf_mtl.validation import MOST_MISTAKES
 
+_ARMS = "arms."
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 
 
@@ -115,6 +116,13 @@ def told_once(mistakes: Sequence[Mistake], places: Places) -> list[Mistake]:
         mistakes: The mistakes.
         places: Places of the file's keys.
     """
-    unique = list(dict.fromkeys(replace(item, where=item.where or places.locate(item.key)) for item in mistakes))
+    found = dict.fromkeys(replace(item, where=item.where or places.locate(item.key)) for item in mistakes)
+    of_all = {item for item in found if not item.key.startswith(_ARMS)}
+    unique = [item for item in found if item in of_all or not any(_is_of_all(item, other) for other in of_all)]
     more = len(unique) - MOST_MISTAKES
     return unique if more <= 0 else [*unique[:MOST_MISTAKES], Mistake("", f"and {more:,} more mistakes")]
+
+
+def _is_of_all(mistake: Mistake, other: Mistake) -> bool:
+    """Tell whether an arm's mistake stands in what all arms share, where it has been told already."""
+    return bool(other.key) and mistake.key.endswith(f".{other.key}") and replace(mistake, key=other.key) == other

@@ -5,10 +5,15 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import lru_cache
+from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from hf_mtl.argument_fields import OPTION_FILES
+from hf_mtl.data.row_function import own_modules
 from hf_mtl.recipe.nodes import Node
 from hf_mtl.recipe.paths import resolve_paths
 
@@ -26,8 +31,8 @@ def same_anywhere(recipe: Node, folder: Path) -> dict[str, Any]:
     """Return a recipe in plain values that are the same wherever its files and the folder of its study move together.
 
     Paths that are written as relative ones are put relative to that folder, so that machines may mount a shared
-    folder in other places. Where the run itself lies is left out. What is in the files of the data is part of it,
-    under ``files``: other rows make another run.
+    folder in other places. Where the run itself lies is left out. What is in the files that it names is part of it,
+    under ``files``: other rows, another model in the same folder or other code make another run.
 
     Args:
         recipe: The merged recipe.
@@ -57,14 +62,36 @@ def _relative(path: str, folder: str) -> str:
 
 
 def _files(recipe: Node) -> Iterator[str]:
-    """Yield the files that the tasks read, here, with those in folders; what comes from the Hub is not looked at."""
-    data = recipe.value.get("data")
-    for section in (recipe.value.get("tasks"), _value(data, "beside")):
-        for task in _children(section):
-            for dataset in _mappings(_value(task, "dataset")):
-                for key in ("path", "data_files"):
-                    for name in _words(_value(dataset, key)):
-                        yield from _there(name)
+    """Yield the files that a run reads, here, with those in folders; what comes from the Hub is not looked at."""
+    yield from _of_tasks(_value(recipe, "tasks"))
+    yield from _of_tasks(_value(_value(recipe, "data"), "beside"))
+    model, training = _value(recipe, "model"), _value(recipe, "training")
+    folders = [_value(model, "backbone"), _value(model, "tokenizer"), _value(_value(recipe, "baselines"), "llm")]
+    for name in chain.from_iterable(map(_words, folders)):
+        yield from _there(name, "*")  # checkpoints in the folder of a run are not read
+    for name in chain.from_iterable(_words(_value(training, key)) for key in OPTION_FILES):
+        yield from _there(name)
+    for name in _words(_value(recipe, "plugins")):
+        yield from _code(name)
+
+
+def _of_tasks(tasks: Node | None) -> Iterator[str]:
+    for task in _children(tasks):
+        for dataset in _mappings(_value(task, "dataset")):
+            for name in chain.from_iterable(_words(_value(dataset, key)) for key in ("path", "data_files")):
+                yield from _there(name)
+            for name in _words(_value(dataset, "function")):
+                yield from _code(name.replace(":", ".").rpartition(".")[0])
+        for name in _words(_value(task, "metrics")):
+            yield from _there(name, "*.py")
+
+
+def _code(module: str) -> Iterator[str]:
+    """Yield the file of a module, which the user allows to be imported; what it imports in turn is not looked at."""
+    with own_modules(), suppress(ImportError, ValueError):  # that there is none the run will say
+        spec = find_spec(module)
+        if spec is not None and spec.origin is not None:
+            yield from _there(os.path.abspath(spec.origin))
 
 
 def _value(node: Node | None, key: str) -> Node | None:
@@ -91,10 +118,11 @@ def _words(node: Node | None) -> Iterator[str]:
         yield from _words(child)
 
 
-def _there(name: str) -> Iterator[str]:
+def _there(name: str, within: str = "**/*") -> Iterator[str]:
+    """Yield the files of a path or pattern, and in folders those of a pattern."""
     for found in glob.glob(name, recursive=True) if os.path.isabs(name) else ():
-        within = Path(found).rglob("*") if os.path.isdir(found) else [Path(found)]
-        yield from (str(path) for path in within if path.is_file())
+        paths = Path(found).glob(within) if os.path.isdir(found) else [Path(found)]
+        yield from (str(path) for path in paths if path.is_file())
 
 
 def _seen(path: str) -> tuple[int, int]:

@@ -74,3 +74,12 @@ def test_every_mistake_is_said_once_with_its_place(folder: Path) -> None:
     assert found.where == "study.yaml:1"
     many = told_once([Mistake("trials", str(number)) for number in range(MOST_MISTAKES + 5)], places)
     assert (len(many), many[-1].problem) == (MOST_MISTAKES + 1, "and 5 more mistakes")
+
+
+def test_what_all_arms_share_is_told_once_and_what_one_has_besides_of_that_one() -> None:
+    shared = Mistake("tasks.topic.label", "found 0", "Allowed: text.", "study.yaml:3")
+    of_arm = Mistake("arms.v1.2.tasks.topic.label", "found 0", "Allowed: text.", "study.yaml:3")
+    own = Mistake("arms.v1.2.tasks.topic.label", "found 1", "Allowed: text.", "study.yaml:7")
+    whole = Mistake("", "is no study", "", "study.yaml:3")
+    told = told_once([shared, of_arm, own, of_arm, whole], Places.of(Node({}, Origin("study.yaml", ""))))
+    assert told == [shared, own, whole]

@@ -48,6 +48,36 @@ def test_other_rows_in_the_same_files_make_other_runs(tmp_path: Path, monkeypatc
     assert identities() == before
 
 
+def test_other_content_of_any_file_that_a_recipe_names_makes_another_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    files = [
+        *("model/config.json", "model/model.safetensors", "tokenizer/tokenizer.json", "llm/model.safetensors"),
+        *("score.py", "fsdp.json", "identity_plugin.py", "identity_rows.py", "rows/train.csv", "rows/deep/test.csv"),
+    ]
+    for name in (*files, "model/checkpoint-5/optimizer.pt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
+        (tmp_path / name).write_text("before")
+    dataset = {"path": "./rows", "function": "identity_rows.make"}
+    recipe = {
+        "plugins": ["identity_plugin"],
+        "model": {"backbone": "./model", "tokenizer": "./tokenizer"},
+        "baselines": {"llm": {"model": "./llm"}},
+        "tasks": {"one": {"dataset": dataset, "metrics": ["./score.py"]}},
+        "training": {"fsdp_config": "fsdp.json", "output_dir": str(tmp_path)},
+    }
+    node = as_node(recipe, Origin("recipe.yaml", str(tmp_path)))
+    before = same_anywhere(node, tmp_path)
+    assert sorted(before["files"]) == sorted(files)
+    for name in files:
+        (tmp_path / name).write_text("afterwards")
+        after = same_anywhere(node, tmp_path)
+        assert {key for key in files if before["files"][key] != after["files"][key]} == {name}
+        assert digest(before) != digest(after)
+        before = after
+
+
 def test_files_in_folders_and_of_patterns_are_read_and_names_of_the_hub_are_not(tmp_path: Path) -> None:
     (tmp_path / "parts").mkdir()
     for name in ("a", "b"):

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from hf_mtl.errors import HfMtlError, RunError, UserError
+from hf_mtl.experiments.answer.current import TRIALS
 from hf_mtl.experiments.answer.lines import read_records
 from hf_mtl.experiments.answer.question import RESULTS
 from hf_mtl.experiments.claims import claim
@@ -14,6 +15,7 @@ from hf_mtl.experiments.compare.ledger import Ledger
 from hf_mtl.experiments.compare.listing import listing
 from hf_mtl.experiments.compare.load import Study, load_study
 from hf_mtl.experiments.compare.place import take
+from hf_mtl.experiments.compare.preflight import refuse_unusable
 from hf_mtl.experiments.compare.trials import trials_of
 from hf_mtl.experiments.compare.work import Worker
 from hf_mtl.experiments.workers import run_local, worker_command
@@ -56,6 +58,8 @@ def compare(
     if executor == "print":
         say(printed(worker, workers))
         return
+    if not (study.folder / TRIALS).exists():
+        refuse_unusable(study)
     take(study, path, say)
     if executor == "slurm":
         jobs = submit(worker, workers, study.folder / "jobs", study.file.slurm)

@@ -1,7 +1,7 @@
 """The costs of a study's recipes: each is worked out once, by whichever worker needs it first, and kept."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from typing import TypeAlias
 
@@ -117,6 +117,25 @@ def _in_words(cost: Cost, share: Share | None) -> str:
     return said
 
 
+def refuse_untested(study: Study, tested: Collection[str]) -> None:
+    """Refuse a study without test rows.
+
+    Args:
+        study: The study.
+        tested: The tasks that have any.
+
+    Raises:
+        UserError: If there are none.
+    """
+    if not tested:
+        problem = "no task has test rows, by which arms are compared"
+        remedy = (
+            "Set test_fraction for the tasks (in the study: set: {tasks.NAME.test_fraction: 0.2}), name a file of "
+            "test rows in data_files, or give folds"
+        )
+        raise UserError(Mistake("base", problem, remedy, str(study.node.value["base"].origin)))
+
+
 def untested(study: Study, costs: Costs) -> list[str]:
     """Return the tasks without test rows, on which nothing can be compared.
 
@@ -128,13 +147,7 @@ def untested(study: Study, costs: Costs) -> list[str]:
         UserError: If no task has any.
     """
     tested = costs.base().tested
-    if not tested:
-        problem = "no task has test rows, by which arms are compared"
-        remedy = (
-            "Set test_fraction for the tasks (in the study: set: {tasks.NAME.test_fraction: 0.2}), name a file of "
-            "test rows in data_files, or give folds"
-        )
-        raise UserError(Mistake("base", problem, remedy, str(study.node.value["base"].origin)))
+    refuse_untested(study, tested)
     return [task for task in study.tasks if task not in tested]
 
 

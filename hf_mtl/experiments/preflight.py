@@ -1,0 +1,49 @@
+"""The data of recipes, looked at before the first run of any: what is wrong there would fail it much later."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from hf_mtl.errors import UserError
+from hf_mtl.experiments.identity import digest
+from hf_mtl.progress import no_bars
+from hf_mtl.recipe import Recipe
+from hf_mtl.training.run.prepare import Prepared, make_arguments, prepare
+
+_OF_ROWS = ("tasks", "data", "model")
+"""The sections that decide over rows and tokens."""
+
+
+def prepared_once(recipes: Iterable[tuple[str, Recipe]]) -> Iterator[tuple[str, Prepared]]:
+    """Load the rows and the tokenizer of recipes, as their runs will; of those with the same rows for the first only.
+
+    Args:
+        recipes: The key of each in its file, to name in mistakes; empty: none is needed; and the recipe.
+
+    Yields:
+        The key, and what was loaded.
+
+    Raises:
+        UserError: If they cannot be used.
+    """
+    seen: set[str] = set()
+    for key, recipe in recipes:
+        sections = recipe.to_dict()
+        with _said_of(key), no_bars():
+            args = make_arguments(recipe)
+            mine = digest([sections.get(name) for name in _OF_ROWS])
+            if mine in seen:
+                continue
+            seen.add(mine)
+            found = prepare(recipe, args, tokenizer_folder=None)
+        yield key, found
+
+
+@contextmanager
+def _said_of(key: str) -> Iterator[None]:
+    try:
+        yield
+    except UserError as error:
+        if not key:
+            raise
+        raise type(error)([replace(item, key=f"{key}.{item.key}".rstrip(".")) for item in error.mistakes]) from error
