@@ -52,7 +52,7 @@ def add_merged(study: Study, ledger: Ledger, trials: Sequence[Trial], say: Calla
     """
     if not study.file.merging:
         return set()
-    from hf_mtl.experiments.merging import merged_records
+    from hf_mtl.experiments.merging import merged_identity, merged_records
 
     found: set[str] = set()
     single = next(arm for arm in study.arms.values() if arm.is_single_task)
@@ -62,13 +62,14 @@ def add_merged(study: Study, ledger: Ledger, trials: Sequence[Trial], say: Calla
         if set(records) != {part.task for part in single.parts}:
             continue  # one of them has failed
         folders = {str(record["task"]): folder for record, folder in side.runs}
+        of_methods = {method: merged_identity(method, records) for method in study.file.merging}
+        # What is known stays known where the runs' folders are gone, as runs do.
+        found |= {identity for identity in of_methods.values() if identity is not None} & known
+        missing = [method for method, identity in of_methods.items() if identity not in known]
         try:
-            for record in merged_records(
-                study.folder, folders, records, study.file.merging, allow_code=study.allow_code
-            ):
+            for record in merged_records(study.folder, folders, records, missing, allow_code=study.allow_code):
                 found.add(record["identity"])
-                if record["identity"] not in known:
-                    ledger.add(record)
+                ledger.add(record)
         except HfMtlError as error:
             # What has trained stays; a contender that cannot be made is none.
             say(f"The single-task runs of seed {seed} were not merged: {error}")

@@ -45,7 +45,7 @@ def merged_records(
     parts: Parts | None = None
     first = next(iter(records.values()))
     for method in methods:
-        known = {**_known(study, folders, records), "identity": _identity(method, records)}
+        known = {**_known(study, folders, records), "identity": merged_identity(method, records)}
         place = merged_folder(study, {**first, "arm": method})
         found = _record_of(place)
         if found is None or found["identity"] != known["identity"] or found["identity"] is None:
@@ -77,8 +77,13 @@ def _record_of(place: Path) -> Record | None:
         return None
 
 
-def _identity(method: str, records: Mapping[str, Record]) -> str | None:
-    """Tell what a merged model is made of; None where that is not known of a run."""
+def merged_identity(method: str, records: Mapping[str, Record]) -> str | None:
+    """Tell what a merged model is made of; None where that is not known of a run.
+
+    Args:
+        method: The method.
+        records: The record of each task's run.
+    """
     each = {task: record.get("identity") for task, record in records.items()}
     if None in each.values():
         return None

@@ -1,3 +1,4 @@
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -73,6 +74,12 @@ def test_what_is_merged_is_compared_by_rows_too(tmp_path: Path) -> None:
     assert read_records(worker.ledger.results.path) == worker.ledger.results.all()
     # Of models that were merged of other runs nothing is said.
     assert add_rows(worker.study, worker.ledger, worker.trials) == set()
+    # What is known stays known where the models are gone.
+    shutil.rmtree(worker.study.folder / "runs")
+    said.clear()
+    assert add_merged(worker.study, worker.ledger, worker.trials, said.append) == merged
+    assert add_rows(worker.study, worker.ledger, worker.trials, merged) == rows
+    assert said == []
 
 
 def test_the_report_is_written_into_the_studys_folder(done: Done) -> None:
