@@ -184,7 +184,8 @@ def _few_rows(task: str, ours: _Side, theirs: _Side) -> Cause | None:
 def _contamination(task: str, ours: _Side, theirs: _Side) -> Cause | None:
     tested = _mean((trial.value("rows", task) or {}).get("test") for trial in theirs.trials)
     count = _mean(trial.value("contamination", task) for trial in (*ours.trials, *theirs.trials))
-    if not count > 0:
+    loss = _mean(trial.score(task) for trial in theirs.trials) - _mean(trial.score(task) for trial in ours.trials)
+    if not count > 0 or count < loss * tested:  # so many rows can move an accuracy by their share, and no further
         return None
     share = "" if math.isnan(tested) else f" of {tested:,.0f}"
     found = f"{count:,.0f}{share} test rows of {task} stand in training rows"

@@ -54,7 +54,7 @@ def test_no_cause_is_invented() -> None:
             "rows",
             "80 training rows (the largest task 9,000)",
         ),
-        ({"contamination": {"a": 30}}, {}, "contamination", "30 of 600 test rows of a stand in training rows"),
+        ({"contamination": {"a": 90}}, {}, "contamination", "90 of 600 test rows of a stand in training rows"),
         ({"train_losses": {"a": 0.9}}, {}, "underfitting", "training loss ended at 0.9 in ew and 0.4 in single_task"),
     ],
 )
@@ -71,6 +71,7 @@ def test_each_cause_has_its_numbers(joint: dict[str, Any], single: dict[str, Any
         {"cosines": {"a/b": -0.3}, "cosine_samples": 4},
         {"rows": {"a": {"train": 328}, "b": {"train": 309}}},  # all have few
         {"weights": {"a": 0.3, "b": 1.0}},
+        {"contamination": {"a": 30}},  # 5% of the rows, of which 10 points cannot come
     ],
 )
 def test_what_is_not_of_the_task_or_seen_too_seldom_is_no_cause(joint: dict[str, Any]) -> None:
