@@ -144,7 +144,6 @@ ELSEWHERE: dict[str, dict[str, list[str]]] = {
     },
     "a whole run shows it": {
         "experiments/answer/test_answer.py": [
-            "experiments/answer/comparing.py",
             "experiments/answer/costs.py",
             "experiments/answer/headline.py",
             "experiments/answer/question.py",

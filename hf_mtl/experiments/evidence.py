@@ -57,8 +57,6 @@ class Evidence(NamedTuple):
         """
         if self.by != "seeds" or not math.isfinite(self.spread):
             return None
-        if self.spread <= 0:
-            return 2
         numbers = range(2, _MOST_REPEATS + 1)
         # The power rises with the number, so that few of them need to be looked at.
         place = bisect_left(numbers, _POWER, key=lambda number: _power(number, smallest / self.spread, level))
@@ -75,7 +73,7 @@ def _power(n: int, effect: float, level: float) -> float:
 def from_seeds(differences: Values) -> Evidence:
     """Judge by seeds: a paired t-test on the differences of each.
 
-    One seed has a difference, and no error that anything is known of; nor have seeds that all have the same, but 0.
+    One seed has a difference, and no error that anything is known of; nor have seeds that all have the same.
 
     Args:
         differences: One for each seed, [n].
@@ -108,8 +106,9 @@ def _of_t(values: Differences, share: float, by: str) -> Evidence:
         return unknown(mean, n, by)
     spread = float(values.std(ddof=1))
     if spread <= _ROUNDING * max(1.0, float(np.abs(values).max())):
-        # The formula has p 0 here. Scores of few rows move in steps, and two of them are the same by chance.
-        return Evidence(mean, mean, mean, mean, mean, 1.0, n, 0.0, by) if mean == 0 else unknown(mean, n, by)
+        # The formula has an interval of no width here, and p 0 or 1. Scores of few rows move in steps, and their
+        # differences are the same by chance, also 0.
+        return unknown(mean, n, by)
     error = spread * math.sqrt(share)
     half, half90 = (float(stats.t.ppf(level, n - 1)) * error for level in (0.975, 0.95))
     p = float(2 * stats.t.sf(abs(mean) / error, n - 1))
@@ -130,7 +129,8 @@ def unknown(difference: float, n: int, by: str) -> Evidence:
 def from_resamples(plain: float, found: Differences, rows: int) -> Evidence:
     """Judge by the rows scored, drawn with replacement: a paired percentile bootstrap.
 
-    It says what other rows would say of these two models, and nothing of other seeds.
+    It says what other rows would say of these two models, and nothing of other seeds. Where every draw has the same
+    difference, no row tells the two apart, and the draws not how far others might.
 
     Source: Efron and Tibshirani, An Introduction to the Bootstrap (1993), sections 13.3 and 15.
 
@@ -141,7 +141,7 @@ def from_resamples(plain: float, found: Differences, rows: int) -> Evidence:
     """
     resamples = len(found)
     found = found[np.isfinite(found)]
-    if math.isnan(plain) or len(found) < resamples / 2:
+    if math.isnan(plain) or len(found) < resamples / 2 or np.ptp(found) <= _ROUNDING:
         return unknown(plain, rows, "rows")
     low, high, low90, high90 = np.quantile(found, [0.025, 0.975, 0.05, 0.95]).tolist()
     # With one draw more on either side, as if what was seen were one of them, no p-value is 0.

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from functools import lru_cache
 from importlib.util import find_spec
-from itertools import chain
+from itertools import chain, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -28,30 +28,37 @@ def digest(values: Any) -> str:
 
 
 def same_anywhere(recipe: Node, folder: Path) -> dict[str, Any]:
-    """Return a recipe in plain values that are the same wherever its files and the folder of its study move together.
+    """Return a recipe in plain values that are the same wherever its files lie, and others where these have changed.
 
-    Paths that are written as relative ones are put relative to that folder, so that machines may mount a shared
-    folder in other places. Where the run itself lies is left out. What is in the files that it names is part of it,
-    under ``files``: other rows, another model in the same folder or other code make another run.
+    In the place of a file or folder that a run reads stands what is in it: rows, a model, a tokenizer, a metric's
+    script. Under ``code`` is what is in the modules that the recipe names. Other relative paths are put relative to
+    the folder of the study. Where the run itself lies is left out.
 
     Args:
         recipe: The merged recipe.
         folder: The folder of the study or sweep.
     """
-    place, resolved = os.path.abspath(folder), resolve_paths(recipe)
-    plain: dict[str, Any] = _moved(recipe, resolved, place)
+    resolved = resolve_paths(recipe)
+    contents = {path: found for path, within in _read(resolved) if (found := _content(path, within)) is not None}
+    plain: dict[str, Any] = _with_contents(recipe, resolved, contents, os.path.abspath(folder))
     training = {key: value for key, value in (plain.get("training") or {}).items() if key != "output_dir"}
-    files = {_relative(path, place): _content(path, *_seen(path)) for path in sorted(set(_files(resolved)))}
-    return {**plain, "training": training, "files": files}
+    return {
+        **plain,
+        "training": training,
+        "code": {name: _of_module(name) for name in sorted(set(_modules(resolved)))},
+    }
 
 
-def _moved(written: Node, resolved: Node, folder: str) -> Any:
+def _with_contents(written: Node, resolved: Node, contents: dict[str, str], folder: str) -> Any:
     if isinstance(written.value, dict):
-        return {key: _moved(node, resolved.value[key], folder) for key, node in written.value.items()}
+        return {
+            key: _with_contents(node, resolved.value[key], contents, folder) for key, node in written.value.items()
+        }
     if isinstance(written.value, list):
-        return [_moved(*pair, folder) for pair in zip(written.value, resolved.value, strict=True)]
-    same = written.value == resolved.value
-    return written.value if same else _relative(resolved.value, folder)
+        return [_with_contents(*pair, contents, folder) for pair in zip(written.value, resolved.value, strict=True)]
+    if isinstance(resolved.value, str) and resolved.value in contents:
+        return contents[resolved.value]
+    return written.value if written.value == resolved.value else _relative(resolved.value, folder)
 
 
 def _relative(path: str, folder: str) -> str:
@@ -61,37 +68,31 @@ def _relative(path: str, folder: str) -> str:
         return path
 
 
-def _files(recipe: Node) -> Iterator[str]:
-    """Yield the files that a run reads, here, with those in folders; what comes from the Hub is not looked at."""
-    yield from _of_tasks(_value(recipe, "tasks"))
-    yield from _of_tasks(_value(_value(recipe, "data"), "beside"))
-    model, training = _value(recipe, "model"), _value(recipe, "training")
-    folders = [_value(model, "backbone"), _value(model, "tokenizer"), _value(_value(recipe, "baselines"), "llm")]
-    for name in chain.from_iterable(map(_words, folders)):
-        yield from _there(name, "*")  # checkpoints in the folder of a run are not read
-    for name in chain.from_iterable(_words(_value(training, key)) for key in OPTION_FILES):
-        yield from _there(name)
-    for name in _words(_value(recipe, "plugins")):
-        yield from _code(name)
-
-
-def _of_tasks(tasks: Node | None) -> Iterator[str]:
-    for task in _children(tasks):
+def _read(recipe: Node) -> Iterator[tuple[str, str]]:
+    """Yield the paths that a run reads, and the pattern of what it reads of a folder; Hub ids are among them."""
+    for task in _tasks(recipe):
         for dataset in _mappings(_value(task, "dataset")):
-            for name in chain.from_iterable(_words(_value(dataset, key)) for key in ("path", "data_files")):
-                yield from _there(name)
+            yield from ((name, "**/*") for key in ("path", "data_files") for name in _words(_value(dataset, key)))
+        yield from ((name, "*.py") for name in _words(_value(task, "metrics")))
+    model, baselines, training = (_value(recipe, key) for key in ("model", "baselines", "training"))
+    models = (_value(model, "backbone"), _value(model, "tokenizer"), _value(_value(baselines, "llm"), "model"))
+    # Checkpoints in the folder of a run that serves as a model are not read.
+    yield from ((name, "*") for name in chain.from_iterable(map(_words, models)))
+    yield from ((name, "*") for key in OPTION_FILES for name in _words(_value(training, key)))
+
+
+def _modules(recipe: Node) -> Iterator[str]:
+    """Yield the names of modules whose code a run executes; what they import in turn is not looked at."""
+    yield from _words(_value(recipe, "plugins"))
+    for task in _tasks(recipe):
+        for dataset in _mappings(_value(task, "dataset")):
             for name in _words(_value(dataset, "function")):
-                yield from _code(name.replace(":", ".").rpartition(".")[0])
-        for name in _words(_value(task, "metrics")):
-            yield from _there(name, "*.py")
+                yield name.replace(":", ".").rpartition(".")[0]
 
 
-def _code(module: str) -> Iterator[str]:
-    """Yield the file of a module, which the user allows to be imported; what it imports in turn is not looked at."""
-    with own_modules(), suppress(ImportError, ValueError):  # that there is none the run will say
-        spec = find_spec(module)
-        if spec is not None and spec.origin is not None:
-            yield from _there(os.path.abspath(spec.origin))
+def _tasks(recipe: Node) -> Iterator[Node]:
+    for section in (_value(recipe, "tasks"), _value(_value(recipe, "data"), "beside")):
+        yield from _children(section)
 
 
 def _value(node: Node | None, key: str) -> Node | None:
@@ -118,20 +119,37 @@ def _words(node: Node | None) -> Iterator[str]:
         yield from _words(child)
 
 
-def _there(name: str, within: str = "**/*") -> Iterator[str]:
-    """Yield the files of a path or pattern, and in folders those of a pattern."""
-    for found in glob.glob(name, recursive=True) if os.path.isabs(name) else ():
-        paths = Path(found).glob(within) if os.path.isdir(found) else [Path(found)]
-        yield from (str(path) for path in paths if path.is_file())
+def _of_module(name: str) -> str | None:
+    """Return what is in the file of a module; None: there is none, as the run will say."""
+    with own_modules(), suppress(ImportError, ValueError):
+        spec = find_spec(name)
+        if spec is not None and spec.origin is not None and os.path.isfile(spec.origin):
+            return _of_file(os.path.abspath(spec.origin))
+    return None
 
 
-def _seen(path: str) -> tuple[int, int]:
+def _content(path: str, within: str) -> str | None:
+    """Return what is in a file, or in the files of a folder or pattern; None where there is none here."""
+    if not os.path.isabs(path):
+        return None
+    if os.path.isfile(path):
+        return _of_file(path)
+    fixed = takewhile(lambda part: not glob.has_magic(part), Path(path).parts)
+    root = path if os.path.isdir(path) else os.path.join(*fixed)
+    files = Path(path).glob(within) if root == path else map(Path, glob.glob(path, recursive=True))
+    # By their names too, which decide over the order of the rows.
+    found = {file.relative_to(root).as_posix(): _of_file(str(file)) for file in files if file.is_file()}
+    return digest(found) if found else None
+
+
+def _of_file(path: str) -> str:
     status = os.stat(path)
-    return status.st_size, status.st_mtime_ns
+    # What a file is read as may depend on how its name ends.
+    return _sha256(path, status.st_size, status.st_mtime_ns) + os.path.splitext(path)[1]
 
 
 @lru_cache(maxsize=4096)
-def _content(path: str, size: int, changed: int) -> str:
+def _sha256(path: str, size: int, changed: int) -> str:
     """Return the SHA-256 of a file; size and time of change are what it is remembered by."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

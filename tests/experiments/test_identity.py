@@ -17,7 +17,7 @@ def test_an_identity_stays_where_a_study_and_its_files_move_together(
     for name in ("here", "there"):
         (tmp_path / name).mkdir()
         write_study(tmp_path / name, output_dir="out")
-    (tmp_path / "other.jsonl").touch()
+    (tmp_path / "other.jsonl").write_text('{"text": "other", "label": 0}\n')
     arm = f"arms.uw={{tasks.topic.dataset.data_files.train: {tmp_path}/other.jsonl}}"
 
     def identities(name: str, *overrides: str) -> list[str]:
@@ -26,7 +26,11 @@ def test_an_identity_stays_where_a_study_and_its_files_move_together(
 
     assert identities("here") == identities("there")
     assert identities("here", arm) == identities("there", arm) != identities("here")
-    # The same words in another folder are other files.
+    # Through a link, or with the files of another folder, it is what is in them that counts.
+    (tmp_path / "link").symlink_to(tmp_path / "here")
+    assert identities("link") == identities("here") == identities("here", "base=../there/recipe.yaml")
+    with (tmp_path / "there" / "mood.train.jsonl").open("a") as file:
+        file.write((tmp_path / "here" / "mood.train.jsonl").read_text())
     assert identities("here", "base=../there/recipe.yaml") != identities("here")
 
 
@@ -68,27 +72,36 @@ def test_other_content_of_any_file_that_a_recipe_names_makes_another_run(
         "training": {"fsdp_config": "fsdp.json", "output_dir": str(tmp_path)},
     }
     node = as_node(recipe, Origin("recipe.yaml", str(tmp_path)))
-    before = same_anywhere(node, tmp_path)
-    assert sorted(before["files"]) == sorted(files)
+    found = [digest(same_anywhere(node, tmp_path))]
+    (tmp_path / "model" / "checkpoint-5" / "optimizer.pt").write_text("afterwards")
+    assert digest(same_anywhere(node, tmp_path)) == found[0]
     for name in files:
         (tmp_path / name).write_text("afterwards")
-        after = same_anywhere(node, tmp_path)
-        assert {key for key in files if before["files"][key] != after["files"][key]} == {name}
-        assert digest(before) != digest(after)
-        before = after
+        found.append(digest(same_anywhere(node, tmp_path)))
+    assert len(set(found)) == len(files) + 1
 
 
 def test_files_in_folders_and_of_patterns_are_read_and_names_of_the_hub_are_not(tmp_path: Path) -> None:
-    (tmp_path / "parts").mkdir()
-    for name in ("a", "b"):
-        (tmp_path / "parts" / f"{name}.csv").write_text(name)
     origin = Origin("recipe.yaml", str(tmp_path))
     tasks = {
-        "one": {"dataset": {"path": "csv", "data_files": {"train": ["parts/*.csv", "https://somewhere/c.csv"]}}},
-        "two": {"dataset": [{"path": "./parts"}, {"path": "owner/name"}]},
+        "one": {"dataset": {"path": "csv", "data_files": {"train": ["parts/**/*.csv", "https://somewhere/c.csv"]}}},
+        "two": {"dataset": [{"path": "./parts"}, {"path": "owner/name"}, {"path": "./missing"}]},
     }
-    found = same_anywhere(as_node({"tasks": tasks}, origin), tmp_path)
-    assert list(found["files"]) == ["parts/a.csv", "parts/b.csv"]
+
+    def found() -> list[str]:
+        whole = same_anywhere(as_node({"tasks": tasks}, origin), tmp_path)["tasks"]
+        (pattern, url), sources = whole["one"]["dataset"]["data_files"]["train"], whole["two"]["dataset"]
+        return [pattern, url, *(source["path"] for source in sources)]
+
+    seen = []
+    for name, text in {"a.csv": "1", "deep/a.csv": "1", "b.csv": "1", "a.csv ": "1", "note.txt": "1"}.items():
+        path = tmp_path / "parts" / name.strip()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text if name == name.strip() else "2")
+        seen.append(found())
+    patterns, urls, folders, ids, missing = zip(*seen, strict=True)
+    assert (len(set(patterns)), len(set(folders))) == (4, 5)  # the note is not of the pattern
+    assert (set(urls), set(ids), set(missing)) == ({"https://somewhere/c.csv"}, {"owner/name"}, {"missing"})
 
 
 def test_the_folder_is_no_part_of_a_recipe(tmp_path: Path) -> None:

@@ -65,8 +65,11 @@ class Answer:
 
     @property
     def best(self) -> str | None:
-        """Return the trained arm that scores best on validation, not on test; None: none has all scores."""
-        scored = {arm: self._validation(arm) for arm in self._trained}
+        """Return the trained arm that scores best on validation, not on test; None: none has all scores.
+
+        Of arms that were scored in other ways than the reference on a task, none is the best.
+        """
+        scored = {arm: self._validation(arm) for arm in self._trained if self.comparisons[arm, None].differences}
         known = {arm: value for arm, value in scored.items() if not math.isnan(value)}
         return max(known, key=lambda arm: known[arm]) if known else None
 

@@ -74,6 +74,8 @@ def compare_task(
         reasons.append(f"{arm} on {task}: {why}.")
     relative = {unit: _relative(ours[unit], theirs[unit], [task])[0] for unit in pairs}
     evidence = _of_one(evidence, differences, rows)
+    if evidence.by == "rows" and math.isnan(evidence.p):
+        reasons.append(f"{arm} on {task}: every draw of the test rows has the same difference; no error can be told.")
     return Comparison(
         arm,
         task,
@@ -168,6 +170,7 @@ def _pairs(
     pairs: dict[Unit, tuple[float, float]] = {}
     missing: dict[str, int] = {}
     diverged: dict[str, list[str]] = {}
+    otherwise: dict[str, int] = {}
     for unit in sorted({*ours, *theirs}):
         sides = {arm: ours.get(unit), question.reference: theirs.get(unit)}
         scores = [None if trial is None else trial.score(task) for trial in sides.values()]
@@ -176,7 +179,11 @@ def _pairs(
                 missing[name] = missing.get(name, 0) + 1
             elif math.isnan(score):
                 diverged.setdefault(name, []).append(unit.name)
-        if scores[0] is not None and scores[1] is not None:
+        if scores[0] is None or scores[1] is None:
+            continue
+        if (why := _otherwise(task, ours[unit], theirs[unit])) is not None:
+            otherwise[why] = otherwise.get(why, 0) + 1
+        else:
             pairs[unit] = (scores[0], scores[1])
     reasons = [
         f"{name} has no score of {task} in {', '.join(units)} (the run diverged, or its metrics are undefined): "
@@ -185,9 +192,21 @@ def _pairs(
     ]
     if len(pairs) < question.units:
         lacking = [f"{name} lacks {count}" for name, count in missing.items()]
+        lacking += [f"{count} {why}" for why, count in otherwise.items()]
         why = f" ({'; '.join(lacking)})" if lacking else ""
         reasons.append(f"{arm} on {task}: {len(pairs)} of {question.units} runs to compare{why}.")
     return pairs, reasons
+
+
+def _otherwise(task: str, ours: Trial, theirs: Trial) -> str | None:
+    """Say how two runs were scored in other ways, so that their scores are no pair; None: not, as far as is known."""
+    rows = [trial.value("test_rows", task) for trial in (ours, theirs)]
+    if None not in rows and rows[0] != rows[1]:
+        return "scored on other test rows"
+    metrics = [trial.value("lower_is_better", task) for trial in (ours, theirs)]
+    if None not in metrics and metrics[0] != metrics[1]:
+        return "scored by other metrics"
+    return None
 
 
 def _not_whole(arm: str, count: int, question: Question, each: Sequence[Comparison]) -> list[str]:

@@ -1,7 +1,7 @@
 """What follows the last run of a study: merged contenders, test rows compared, and the report."""
 
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
@@ -117,7 +117,7 @@ def add_rows(study: Study, ledger: Ledger, trials: Sequence[Trial], merged: Coll
     from hf_mtl.experiments.answer.rows import compare_rows
     from hf_mtl.training.scoring.kept_rows import TEST_ROWS
 
-    known = ledger.identities(ROWS)
+    known = _known_rows(ledger)
     reference = _sides(study, ledger, trials, study.reference)
     ours = {name: _sides(study, ledger, trials, name) for name in study.arms if name != study.reference}
     identities = set()
@@ -128,9 +128,10 @@ def add_rows(study: Study, ledger: Ledger, trials: Sequence[Trial], merged: Coll
                 continue
             identity = digest([arm, study.reference, sorted([*mine.identities, *theirs.identities])])
             identities.add(identity)  # a comparison that is known stays known where the runs' folders are gone
-            if identity in known:
+            have = known.get(identity, {})
+            if _is_whole(have, mine, theirs):
                 continue
-            if not all((folder / TEST_ROWS).exists() for _, folder in (*mine.runs, *theirs.runs)):
+            if not all((folder / TEST_ROWS).exists() for side in (mine, theirs) for folder in side.folders.values()):
                 continue
             found = compare_rows(
                 mine.folders,
@@ -142,8 +143,25 @@ def add_rows(study: Study, ledger: Ledger, trials: Sequence[Trial], merged: Coll
                 allow_code=study.allow_code,
             )
             for record in found:
-                ledger.add({**record, "identity": identity})
+                if record["task"] not in have:  # another process may have ended between two of them
+                    ledger.add({**record, "identity": identity})
     return identities
+
+
+def _known_rows(ledger: Ledger) -> dict[str, dict[str | None, bool]]:
+    """Return of each comparison by rows the tasks that have a record, and whether there is evidence in it."""
+    found: dict[str, dict[str | None, bool]] = {}
+    for record in ledger.results.all():
+        if record.get("kind") == ROWS:
+            found.setdefault(str(record.get("identity")), {})[record["task"]] = record.get("evidence") is not None
+    return found
+
+
+def _is_whole(have: Mapping[str | None, bool], mine: Side, theirs: Side) -> bool:
+    """Tell whether a comparison has the record of every task, and of all together if it can."""
+    common = theirs.folders.keys() & mine.folders.keys()
+    together = common == theirs.folders.keys() and all(have.get(task) for task in common)
+    return bool(common) and have.keys() >= common and (None in have or not together)
 
 
 def _sides(study: Study, ledger: Ledger, trials: Sequence[Trial], arm: str) -> dict[Unit, Side]:

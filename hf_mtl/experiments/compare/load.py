@@ -1,15 +1,17 @@
 """Loading of studies: every arm is resolved, so that a mistake in any of them is found before anything is run."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from hf_mtl.errors import Mistake, RecipeError, known
+from hf_mtl.evaluation.keys import metric_keys
 from hf_mtl.experiments.arms import name_mistakes, told_once
 from hf_mtl.experiments.compare.arms import Arm, absolute, lengths_of, parse_arm, told_of
 from hf_mtl.experiments.compare.contenders import contender_mistakes
 from hf_mtl.experiments.compare.schema import GROUPS, StudyFile
+from hf_mtl.recipe import Recipe
 from hf_mtl.recipe.extends import read_extended
 from hf_mtl.recipe.nodes import Node, Origin
 from hf_mtl.recipe.overrides import apply_overrides
@@ -71,6 +73,7 @@ def load_study(path: str | Path, overrides: Iterable[str] = (), allow_code: bool
     mistakes += _budget_mistakes(node, file)
     if base is not None:
         mistakes += contender_mistakes(file, arms, base.whole.recipe)
+        mistakes += _scoring_mistakes(node, arms, base.whole.recipe)
     if mistakes or base is None:
         raise RecipeError(told_once(mistakes, Places.of(node)))
     return Study(file, base, arms, reference, allow_code, node)
@@ -149,6 +152,25 @@ def _reference(file: StudyFile, arms: dict[str, Arm], mistakes: list[Mistake]) -
         mistakes.append(Mistake("reference", f"unknown arm '{file.reference}'", remedy))
     single = (name for name, arm in arms.items() if arm.is_single_task)
     return file.reference or next(single, next(iter(file.arms)))
+
+
+def _scoring_mistakes(node: Node, arms: Mapping[str, Arm], base: Recipe) -> list[Mistake]:
+    """Find arms with other metrics: their scores could not be held against those of others."""
+    return [
+        Mistake(
+            f"arms.{name}.tasks.{task}.metrics",
+            "scores of arms are compared, and are to be by the same metrics",
+            f"Write them under set: {{tasks.{task}.metrics: [...]}}. The base has {_metrics(base, task)}",
+            str(node.value["arms"].value[name].origin),
+        )
+        for name, arm in arms.items()
+        for task in arm.whole.recipe.tasks
+        if task in base.tasks and metric_keys(arm.whole.recipe.tasks[task]) != metric_keys(base.tasks[task])
+    ]
+
+
+def _metrics(recipe: Recipe, task: str) -> str:
+    return ", ".join(metric_keys(recipe.tasks[task]))
 
 
 def _budget_mistakes(node: Node, file: StudyFile) -> list[Mistake]:

@@ -43,7 +43,8 @@ def take(study: Study, file: str | Path, say: Callable[[str], None]) -> None:
     folder = study.folder
     if mistakes := place_mistakes(folder):
         raise RunError([replace(item, key="output_dir") for item in mistakes])
-    mine = {trial.claim: trial.identity for trial in trials_of(study)}
+    trials = {trial.claim: trial for trial in trials_of(study)}
+    mine = {name: trial.identity for name, trial in trials.items()}
     held = _identities(folder / TRIALS)
     records = read_records(folder / RESULTS)
     done = {str(item.get("identity")) for item in records if item.get("kind") == RUN}
@@ -52,7 +53,7 @@ def take(study: Study, file: str | Path, say: Callable[[str], None]) -> None:
     # The same study may have come under another name, or with a machine's other folders: nothing is lost then.
     if not _is_its_file(folder, file) and not {*held.values(), *done} <= set(mine.values()):
         _refuse_study(folder)
-    again = [name for name, identity in held.items() if name in mine and identity != mine[name] and identity in done]
+    again = [trials[name].name for name, old in held.items() if name in mine and old != mine[name] and old in done]
     if again:
         count = name_count(len(again), "finished run")
         say(f"Recipes or data have changed; to be trained again: {count}, {name_classes(again, _MOST_NAMES)}.")

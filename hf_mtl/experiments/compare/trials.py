@@ -6,6 +6,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from transformers import TrainingArguments
+
 from hf_mtl.experiments.compare.arms import Arm, Part
 from hf_mtl.experiments.compare.load import Study
 from hf_mtl.experiments.compare.schema import StudyFile
@@ -16,8 +18,8 @@ from hf_mtl.recipe.nodes import Node
 
 OF_EVERY_TRIAL = {"push_to_hub": False, "disable_tqdm": True}
 
-CARVING_SEED = 0
-"""Seed of the carved rows of all trials."""
+_LONGEST = 100
+"""Letters of the name of a folder, as for names of tasks."""
 
 
 @dataclass(frozen=True)
@@ -57,12 +59,12 @@ class Trial:
         """Return its folder, within that of the study."""
         fold = "" if self.fold is None else f"-fold-{self.fold}"
         place = Path("runs") / self.arm.name / f"seed-{self.seed}{fold}"
-        return place if self.part.task is None else place / self.part.task
+        return place if self.part.task is None else place / _short(self.part.task)
 
     @property
     def claim(self) -> str:
         """Return the name of the file that stands for it."""
-        return "-".join(self.place.parts[1:])
+        return ",".join(self.place.parts[1:])  # no name has a comma
 
     @cached_property
     def node(self) -> Node:
@@ -83,6 +85,11 @@ class Trial:
             # A part of the tasks has its rows by the ratio of all, which its own recipe does not say yet.
             whole["imbalance"] = imbalance.model_dump(mode="json")
         return digest(whole)
+
+
+def _short(name: str) -> str:
+    """Return a name that a folder can have, also of a group of many tasks."""
+    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 9]}-{digest(name)[:8]}"
 
 
 def trials_of(study: Study) -> list[Trial]:
@@ -106,8 +113,9 @@ def _trials(study: Study) -> Iterator[Trial]:
 def with_trial(recipe: Node, study: StudyFile, seed: int, fold: int | None) -> Node:
     """Give a recipe the seed and the fold of a trial.
 
-    Validation and test rows that are carved are the same for all seeds, unless the recipe says their seed: otherwise
-    the rows of one seed to score would be training rows of another, and seeds no repetitions of each other.
+    Validation and test rows that are carved are the same for all seeds: otherwise the rows of one seed to score would
+    be training rows of another, and seeds no repetitions of each other. They are those of the recipe trained by
+    itself, or in a sweep, so that what was chosen there was not chosen by test rows of here.
 
     Args:
         recipe: The merged recipe.
@@ -116,8 +124,9 @@ def with_trial(recipe: Node, study: StudyFile, seed: int, fold: int | None) -> N
         fold: The fold; None: there are none.
     """
     node = _with(recipe, "training", {"seed": seed, **OF_EVERY_TRIAL})
-    if not (_says(recipe, "training", "data_seed") or _says(recipe, "data", "carving_seed")):
-        node = _with(node, "data", {"carving_seed": CARVING_SEED})
+    if not (_said(recipe, "training", "data_seed") or _said(recipe, "data", "carving_seed")):
+        own = _said(recipe, "training", "seed")
+        node = _with(node, "data", {"carving_seed": TrainingArguments.seed if own is None else own.value})
     if fold is None or study.folds is None:
         return node
     repeat, number = divmod(fold, study.folds)
@@ -129,9 +138,10 @@ def in_folder(recipe: Node, folder: Path) -> Node:
     return _with(recipe, "training", {"output_dir": str(folder)})
 
 
-def _says(recipe: Node, section: str, key: str) -> bool:
+def _said(recipe: Node, section: str, key: str) -> Node | None:
     there = recipe.value.get(section)
-    return there is not None and bool(there.value) and key in there.value and there.value[key].value is not None
+    node = there.value.get(key) if there is not None and there.value else None
+    return None if node is None or node.value is None else node
 
 
 def _with(recipe: Node, section: str, changes: dict[str, Any]) -> Node:

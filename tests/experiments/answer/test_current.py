@@ -22,7 +22,7 @@ def test_a_report_in_the_middle_has_none_of_the_older_runs_and_of_what_was_made_
     assert mixed.comparisons["ew", "irony"].evidence.n == 3
     write_json_atomic(
         folder / TRIALS,
-        {"ew-seed-0": "1", **{item["identity"]: item["identity"] for item in records if item["task"]}},
+        {"ew,seed-0": "1", **{item["identity"]: item["identity"] for item in records if item["task"]}},
     )
     for record in records:
         if record["arm"] == "ew":

@@ -27,6 +27,35 @@ def test_every_arm_is_compared_with_the_reference_by_rows_once(done: Done, trial
     assert abs(rows[0]["evidence"]["difference"] - 100 * (scores[0] - scores[1])) < 1e-6
 
 
+def test_what_a_killed_process_has_left_out_of_the_rows_is_added(
+    done: Done, trials: list[Trial], tmp_path: Path
+) -> None:
+    add_rows(done.study, done.ledger, trials)
+    every = done.ledger.results.all()
+    lines = [record for record in every if record["kind"] != "rows" or record["against"] == "single_task"]
+    rows = [record for record in lines if record["kind"] == "rows"]
+    for left in range(len(rows)):
+        ledger = Ledger(tmp_path / str(left))
+        for record in lines[: len(lines) - len(rows) + left]:
+            ledger.add(record)
+        for _ in range(2):
+            add_rows(done.study, ledger, trials)
+        assert [record for record in ledger.results.all() if record["kind"] == "rows"] == rows
+
+
+def test_a_task_without_test_rows_takes_none_from_others(tmp_path: Path) -> None:
+    path = write_study(
+        tmp_path, set={"tasks.mood.test_fraction": None}, arms={"single_task": "single_task", "ew": {}}
+    )
+    worker = Worker(load_study(path), lambda text: None)
+    worker.work()
+    for _ in range(2):
+        add_rows(worker.study, worker.ledger, worker.trials)
+    rows = [record for record in worker.ledger.results.all() if record["kind"] == "rows"]
+    assert [record["task"] for record in rows] == ["topic", None]
+    assert rows[0]["evidence"] is not None
+
+
 def test_rows_are_compared_again_against_another_reference(done: Done, trials: list[Trial]) -> None:
     turned = replace(done.study, reference="uw")
     before = add_rows(done.study, done.ledger, trials)

@@ -38,9 +38,9 @@ def test_each_recipe_is_tried_once_by_whoever_needs_it(tmp_path: Path, asked: li
     assert said[1].startswith("single_task, topic: 9 steps at this budget (6 steps as it is written); a step takes")
     # ew is the base with another weighting; uw is the base itself.
     assert asked == [("topic+mood", True), ("topic", True), ("mood", True), ("topic+mood", True)]
-    assert steps["single_task-seed-0-topic"] == steps["single_task-seed-2-topic"] == 9  # of 120 operations 90
-    assert steps["single_task-seed-0-mood"] == 3
-    assert steps["ew-seed-1"] == 6
+    assert steps["single_task,seed-0,topic"] == steps["single_task,seed-2,topic"] == 9  # of 120 operations 90
+    assert steps["single_task,seed-0,mood"] == 3
+    assert steps["ew,seed-1"] == 6
 
 
 def test_equal_steps_need_no_try(tmp_path: Path, asked: list[tuple[str, bool]]) -> None:
@@ -71,5 +71,5 @@ def test_a_task_alone_has_the_rows_that_a_ratio_gives_it(tmp_path: Path, asked: 
     found = Costs(study)
     topic = trials_of(study)[0]
     recipe = recipe_of(found.node(topic, found.allowance(topic)))
-    assert recipe.data.options() == {"carving_seed": 0, "imbalance": {"ratio": {"topic": 3}, "unit": 25}}
+    assert recipe.data.options() == {"carving_seed": 42, "imbalance": {"ratio": {"topic": 3}, "unit": 25}}
     assert recipe.training.options()["max_steps"] == 4

@@ -51,6 +51,15 @@ def test_a_mistake_of_the_base_is_said_once_beside_those_of_the_study(tmp_path: 
     assert f"{tmp_path / 'recipe.yaml'}:" in found[1]
 
 
+def test_arms_are_scored_by_the_metrics_of_the_base(tmp_path: Path) -> None:
+    arms = {"single_task": "single_task", "odd": {"tasks.mood.metrics": ["accuracy"]}}
+    (found,) = said(write_study(tmp_path, arms=arms))
+    assert "arms.odd.tasks.mood.metrics: scores of arms are compared, and are to be by the same metrics" in found
+    assert "Write them under set: {tasks.mood.metrics: [...]}. The base has f1_macro" in found
+    path = write_study(tmp_path, set={"tasks.mood.metrics": ["accuracy"]}, arms={"odd": {}})
+    assert list(load_study(path).arms) == ["odd"]
+
+
 def test_the_reference_is_the_single_task_arm_or_else_the_first(tmp_path: Path) -> None:
     path = write_study(tmp_path)
     assert load_study(path).reference == "single_task"

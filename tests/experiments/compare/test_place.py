@@ -57,7 +57,7 @@ def test_another_study_is_refused_and_its_folder_left_alone(tmp_path: Path) -> N
     assert "Give another output_dir, or move that one away; if it is the same study" in str(error.value)
     assert before == {item.name: item.read_text() for item in folder.iterdir() if item.is_file()}
     (folder / "origin.json").unlink()
-    assert begun(other) == ["Recipes or data have changed; to be trained again: 1 finished run, ew-seed-0."]
+    assert begun(other) == ["Recipes or data have changed; to be trained again: 1 finished run, ew seed 0."]
 
 
 def test_the_same_file_goes_on_however_it_was_edited_and_says_what_is_trained_again(tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_the_same_file_goes_on_however_it_was_edited_and_says_what_is_trained_ag
     finished(path)
     assert begun(edited(path, arms={**ARMS, "more": {"balancing.weighting": "dwa"}}, seeds=2)) == []
     assert begun(edited(path, arms=FASTER, seeds=2)) == [
-        "Recipes or data have changed; to be trained again: 1 finished run, ew-seed-0."
+        "Recipes or data have changed; to be trained again: 1 finished run, ew seed 0."
     ]
     assert begun(path) == []  # once said is enough
     assert begun(path, "set.training.max_steps=9")[0].startswith(

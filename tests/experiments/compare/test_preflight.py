@@ -10,9 +10,12 @@ from tests.training import runs
 
 WRONG = {"tasks.topic.label": "no_such_column"}
 NO_TEST = {"tasks.topic.test_fraction": None, "tasks.mood.test_fraction": None}
+OTHER_ROWS = {"tasks.topic.dataset.data_files.test": "topic.train.jsonl"}
 CASES: dict[str, dict[str, Any]] = {
     "^(?!.*arms).*tasks.topic.*no_such_column": {"set": WRONG},
     "arms.last.tasks.topic.*no_such_column": {"arms": {"ew": {}, "last": WRONG}},
+    "arms.last.tasks.topic: has other test rows than the base": {"arms": {"ew": {}, "last": OTHER_ROWS}},
+    "arms.last.tasks.mood: has other test rows": {"arms": {"ew": {}, "last": {"data.carving_seed": 3}}},
     "base: no task has test rows": {"set": NO_TEST},
 }
 
@@ -25,5 +28,5 @@ def test_a_mistake_that_only_the_data_show_is_found_before_anything_is_written(
     path = write_study(tmp_path, **CASES[said], output_dir=str(tmp_path / "deep" / "out"))
     with runs.own_cache(tmp_path), pytest.raises(UserError, match=said) as caught:
         compare(path, workers=workers)
-    assert isinstance(caught.value, DataError) == ("no_such_column" in said)
+    assert isinstance(caught.value, DataError) == ("no task has test" not in said)
     assert not (tmp_path / "deep").exists()

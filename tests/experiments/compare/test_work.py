@@ -73,12 +73,12 @@ def test_an_error_that_may_pass_is_tried_again_by_the_next_worker(
     monkeypatch.setattr(work, "train", fails(MemoryError("no room. More."), "ew"))
     worker.work()
     assert list(worker.ledger.states(worker.trials).values()) == ["done", "done", "failed", "done"]
-    assert worker.ledger.records(worker.trials)["ew-seed-0"]["reason"] == "MemoryError: no room"
+    assert worker.ledger.records(worker.trials)["ew,seed-0"]["reason"] == "MemoryError: no room"
     monkeypatch.setattr(work, "train", lambda *given, **wishes: None)
     worker.work()  # the same has tried it
-    assert worker.ledger.states(worker.trials)["ew-seed-0"] == "failed"
+    assert worker.ledger.states(worker.trials)["ew,seed-0"] == "failed"
     Worker(worker.study, lambda text: None).work()
-    assert worker.ledger.states(worker.trials)["ew-seed-0"] == "done"
+    assert worker.ledger.states(worker.trials)["ew,seed-0"] == "done"
 
 
 def test_a_run_that_has_diverged_is_not_tried_again(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,7 +86,7 @@ def test_a_run_that_has_diverged_is_not_tried_again(worker: Worker, monkeypatch:
     worker.work()
     monkeypatch.setattr(work, "train", lambda *given, **wishes: None)
     Worker(worker.study, lambda text: None).work()
-    assert worker.ledger.states(worker.trials)["ew-seed-0"] == "failed"
+    assert worker.ledger.states(worker.trials)["ew,seed-0"] == "failed"
 
 
 def test_a_mistake_in_the_data_ends_the_study_before_anything_is_trained(
