@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from hf_mtl.experiments.answer.aggregators import aggregator_of
 from hf_mtl.experiments.answer.baselines import baseline_scores, below_a_baseline, fewer_rows
 from hf_mtl.experiments.answer.causes import Cause, causes_of
 from hf_mtl.experiments.answer.comparing import Comparison, compare_all, compare_task
@@ -154,7 +155,9 @@ def answer(records: Sequence[Record], question: Question) -> Answer:
         )
     judged = _judge(comparisons, question.smallest)
     causes = {
-        key: causes_of(str(key[1]), (key[0], trials[key[0]]), (question.reference, theirs))
+        key: causes_of(
+            str(key[1]), (key[0], trials[key[0]]), (question.reference, theirs), _aggregator(key[0], trials, question)
+        )
         for key, item in comparisons.items()
         if key[1] is not None and not item.same and item.evidence.difference <= -question.smallest
     }
@@ -169,6 +172,11 @@ def answer(records: Sequence[Record], question: Question) -> Answer:
     notes += [str(record["note"]) for record in records if record.get("kind") == "rows" and record.get("note")]
     notes = list(dict.fromkeys(notes))
     return Answer(question, tasks, trials, comparisons, judged, causes, costs, tuple(weak), notes)
+
+
+def _aggregator(arm: str, trials: Trials, question: Question) -> str | None:
+    records = [record for trial in trials[arm].values() for record in trial.records]
+    return aggregator_of(records, question.aggregators.get(arm))
 
 
 def _judge(comparisons: Mapping[Key, Comparison], smallest: float) -> dict[Key, Verdict]:
