@@ -23,6 +23,7 @@ from hf_mtl.experiments.answer.trials import (
     is_untrained,
     tasks_of,
     trials_of,
+    untested,
 )
 from hf_mtl.experiments.evidence import Evidence
 from hf_mtl.experiments.results import Record
@@ -45,6 +46,7 @@ class Answer:
         verdicts: What is said of each.
         causes: Where an arm scores lower than the reference by what matters, why that may be.
         costs: What each arm took for one seed.
+        untested: Tasks without test rows, which are not compared.
         weak: Tasks on which the reference does not beat a baseline.
         notes: What a reader should know beside the numbers, a sentence each.
     """
@@ -56,6 +58,7 @@ class Answer:
     verdicts: dict[Key, Verdict]
     causes: dict[Key, list[Cause]]
     costs: dict[str, Cost]
+    untested: tuple[str, ...] = ()
     weak: tuple[str, ...] = ()
     notes: list[str] = field(default_factory=list)
 
@@ -79,6 +82,11 @@ class Answer:
     @property
     def _trained(self) -> list[str]:
         return [arm for arm in self.arms if not is_merged(self.trials[arm])] or self.arms
+
+    @property
+    def is_alone(self) -> bool:
+        """Tell whether the study has one arm, which is compared with nothing and whose scores are the answer."""
+        return not self.arms and list(self.trials) == list(self.question.arms)
 
     @property
     def against_single(self) -> bool:
@@ -137,9 +145,12 @@ def answer(records: Sequence[Record], question: Question) -> Answer:
     """
     trials, notes = trials_of(records, question)
     theirs = trials.get(question.reference, {})
-    every = tasks_of(trials)
+    without = untested(trials)
+    every = [task for task in tasks_of(trials) if task not in without]
     tasks = [task for task in every if not is_untrained(task, theirs)]
     notes = [*question.notes, *notes]
+    if without:
+        notes.append(f"{', '.join(without)}: no test rows, so nothing is compared there; test_fraction makes some.")
     if others := [task for task in every if task not in tasks]:
         notes.append(f"{question.reference} does not train {', '.join(others)}: nothing is compared on that.")
     compared = [arm for arm in question.arms if arm != question.reference and arm in trials] if theirs else []
@@ -171,7 +182,7 @@ def answer(records: Sequence[Record], question: Question) -> Answer:
     notes += [*weak.values(), *fewer_rows(trials, question)]
     notes += [str(record["note"]) for record in records if record.get("kind") == "rows" and record.get("note")]
     notes = list(dict.fromkeys(notes))
-    return Answer(question, tasks, trials, comparisons, judged, causes, costs, tuple(weak), notes)
+    return Answer(question, tasks, trials, comparisons, judged, causes, costs, tuple(without), tuple(weak), notes)
 
 
 def _aggregator(arm: str, trials: Trials, question: Question) -> str | None:
