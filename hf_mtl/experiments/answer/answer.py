@@ -180,7 +180,8 @@ def answer(records: Sequence[Record], question: Question) -> Answer:
     notes += ensemble_price(records)
     notes += _other_test_rows(records, question)
     weak = below_a_baseline(trials, tasks, question)
-    notes += [*weak.values(), *fewer_rows(trials, question), *constant_predictions(trials, tasks)]
+    notes += [*weak.values(), *fewer_rows(trials, question)]
+    notes += constant_predictions({arm: trials[arm] for arm in question.arms if arm in trials}, tasks)
     notes += [str(record["note"]) for record in records if record.get("kind") == "rows" and record.get("note")]
     notes = list(dict.fromkeys(notes))
     return Answer(question, tasks, trials, comparisons, judged, causes, costs, tuple(without), tuple(weak), notes)

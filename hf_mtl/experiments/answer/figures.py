@@ -114,7 +114,11 @@ def costs(path: Path, found: Answer) -> None:
     figure, (axis,) = new_figure(1, len(drawn_arms) + 2, by_step=False, heights=[1.4])
     styles, reference = arm_styles(found), found.question.reference
     for arm in drawn_arms:
-        axis.plot(*lines.get(arm, ([], [])), label=arm, **styles[arm].of_line())
+        if arm in lines:
+            axis.plot(*lines[arm], label=arm, **styles[arm].of_line())
+        else:  # no line, as of what was merged: its test score alone
+            point: dict[str, Any] = {"color": styles[arm].colour, "markeredgecolor": "black"}
+            axis.plot([], [], _test_marker(found, arm), label=arm, **point)
     for arm, (place, mean) in tests.items():
         error = None if math.isnan(mean.low) else [[mean.mean - mean.low], [mean.high - mean.mean]]
         look: dict[str, Any] = {"color": styles[arm].colour, "markeredgecolor": "black", "capsize": 3}

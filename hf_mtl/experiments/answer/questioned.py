@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 
+from hf_mtl.data.columns import name_count
 from hf_mtl.experiments.answer.trials import Trials
 from hf_mtl.experiments.results import Record
 
@@ -30,7 +31,7 @@ def constant_predictions(trials: Trials, tasks: Sequence[str]) -> list[str]:
             found = [said for record in records if (said := _constant(record, task))]
             values |= dict.fromkeys(value for said in found for value in _PREDICTED.findall(said[-1]))
             if found:
-                counts.append(f"{len(found)} of {len(records)} runs of {arm}")
+                counts.append(f"{len(found)} of {name_count(len(records), 'run')} of {arm}")
         if counts:
             which = f" ({' or '.join(map(repr, values))})" if values else ""
             notes.append(

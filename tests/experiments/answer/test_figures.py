@@ -1,6 +1,7 @@
 """What figures are made of: curves of runs of different lengths, matrices of cosines, and legends."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -67,3 +68,18 @@ def test_the_legend_of_intervals_lists_no_arm_without_one(labels: list[str]) -> 
     question = Question("s", ("single_task", "ew", "again"), "single_task", (0, 1, 2))
     figures.intervals(Path("x"), answer([*records, *again], question))
     assert labels == ["±0.5 points: does not matter", "ew"]
+
+
+def test_what_was_merged_has_a_test_score_and_no_line_in_the_legend(monkeypatch: pytest.MonkeyPatch) -> None:
+    records = study({"ew": LIFT}, seeds=3)
+    merged = [{**record, "kind": "merged", "arm": "ties", "curve": None} for record in records if not record["task"]]
+    lines: dict[str, str] = {}
+
+    def save(figure: Any, path: Path) -> None:
+        handles, labels = figure.axes[0].get_legend_handles_labels()
+        lines.update({label: handle.get_linestyle() for label, handle in zip(labels, handles, strict=True)})
+
+    monkeypatch.setattr(figures, "save", save)
+    question = Question("s", ("single_task", "ew", "ties"), "single_task", (0, 1, 2))
+    figures.costs(Path("x"), answer([*records, *merged], question))
+    assert (lines["single_task"], lines["ew"], lines["ties"]) == ("-", "--", "None")
