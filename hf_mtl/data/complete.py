@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_mtl.data.carve import carve, draw
+from hf_mtl.data.carving_words import words_of
 from hf_mtl.data.columns import name_count, raise_all
 from hf_mtl.data.draws import Draw
 from hf_mtl.data.encoded import LabelledRows
@@ -17,7 +18,6 @@ from hf_mtl.data.section import FoldSpec
 from hf_mtl.data.stratified import nested_rows, stratified_rows
 from hf_mtl.data.text_keys import Keys
 from hf_mtl.data.train_notes import class_counts, name_ids
-from hf_mtl.errors import Mistake
 from hf_mtl.tasks import Task
 
 
@@ -60,34 +60,33 @@ def carve_splits(
         DataError: If a split would be empty.
     """
     fractions = carved_fractions(task, rows) if fold is None else fold_fractions(task, fold)
-    notes += _unused_fractions(name, task, rows)
+    words = words_of(name, task, fractions, "by a hash of the text" if sides is None else "stratified", seed, fold)
+    notes += words.unused(rows)
     train = rows["train"]
     if not fractions:
         return dict(rows)
     assert train.keys is not None
-    places, how = train.keys.places, "by a hash of the text" if sides is None else "stratified"
-    if fold is not None:
-        how = f"fold {fold.number} of {fold.of}, split {fold.seed}"
+    places = train.keys.places
     if sides is None:
         chosen = carve(places, fractions, seed)
     else:
         chosen = {split: np.isin(places, sides[split]) for split in fractions}
     kept = ~np.logical_or.reduce(list(chosen.values()))
-    raise_all(_empty_splits(name, {**chosen, "train": kept}, places, fractions, f"{how}, seed {seed}"))
+    if empty := [split for split, mask in {**chosen, "train": kept}.items() if not mask.any()]:
+        # Rows of the same key stay together.
+        raise_all([words.empty(empty, len(kept), len(np.unique(places)))])
     carved = {split: train.select(np.flatnonzero(mask)) for split, mask in chosen.items()}
     found = {**rows, **carved, "train": train.select(np.flatnonzero(kept))}
     for split, part in carved.items():
-        count = name_count(len(kept), "train row")
-        notes.append(
-            f"{name}: no {split} split, so {len(part.dataset):,} of {count} became {split} "
-            f"({split}_fraction {fractions[split]:g}, {how}, seed {seed})."
-        )
+        notes.append(words.taken(split, len(part.dataset), len(kept)))
         lost = _lost_classes(task, train, part)
         if len(lost):
             notes.append(f"{name}: no row of class {name_ids(task, lost)} became {split}.")
     lost = _lost_classes(task, train, found["train"])
     if len(lost):
-        notes.append(_moved_away(name, task, lost, train, " or ".join(fractions), f"{how}, seed {seed}"))
+        counts = class_counts(task, train.labels)
+        assert counts is not None  # the task has classes
+        notes.append(words.moved_away(lost, int(counts[lost].sum())))
     return found
 
 
@@ -112,15 +111,6 @@ def carved_fractions(task: Task, rows: Collection[str]) -> dict[str, float]:
     return {split: share for split, share in given.items() if split not in rows and share}
 
 
-def _unused_fractions(name: str, task: Task, rows: Collection[str]) -> list[str]:
-    """Say which fractions do nothing: those of splits that the data has."""
-    return [
-        f"{name}: the data has a {split} split, so {split}_fraction is not used."
-        for split in ("test", "validation")
-        if split in rows and f"{split}_fraction" in task.model_fields_set
-    ]
-
-
 def unused_stratify(name: str, task: Task, rows: Collection[str]) -> list[str]:
     """Say that `stratify` does nothing, where nothing is carved or drawn.
 
@@ -134,37 +124,10 @@ def unused_stratify(name: str, task: Task, rows: Collection[str]) -> list[str]:
     return [f"{name}: stratify is not used: no split is carved, and there is no max_rows or train_fraction."]
 
 
-def _empty_splits(
-    name: str, chosen: Mapping[str, np.ndarray], places: Keys, fractions: Mapping[str, float], how: str
-) -> list[Mistake]:
-    """Name every split that no row falls to, in one mistake; rows of the same key in ``places`` stay together."""
-    empty = [split for split, mask in chosen.items() if not mask.any()]
-    if not empty:
-        return []
-    key = next((f"{split}_fraction" for split in empty if split in fractions), next(iter(fractions)) + "_fraction")
-    shares = " and ".join(f"{split}_fraction {share:g}" for split, share in fractions.items())
-    count, distinct = name_count(len(chosen["train"]), "train row"), len(np.unique(places))
-    if distinct < len(chosen["train"]):
-        count += f" with {name_count(distinct, 'different text')}"
-    found = f"of {count} none falls to {' or '.join(empty)} ({shares}, {how})"
-    remedy = f"Change the fraction or data.carving_seed, or give a {' and a '.join(fractions)} split."
-    return [Mistake(f"tasks.{name}.{key}", found, remedy)]
-
-
 def _lost_classes(task: Task, before: LabelledRows, after: LabelledRows) -> np.ndarray:
     """Return the ids of the classes that had rows and have none any more."""
     had, has = class_counts(task, before.labels), class_counts(task, after.labels)
     return np.empty(0, dtype=np.int64) if had is None or has is None else np.flatnonzero((had > 0) & (has == 0))
-
-
-def _moved_away(name: str, task: Task, lost: np.ndarray, before: LabelledRows, splits: str, how: str) -> str:
-    counts = class_counts(task, before.labels)
-    assert counts is not None  # the task has classes
-    count = name_count(int(counts[lost].sum()))
-    return (
-        f"{name}: no row of class {name_ids(task, lost)} is left in train: {count} became {splits} ({how}). "
-        f"Another data.carving_seed may keep some; with a {splits} split in the data all stay."
-    )
 
 
 @dataclass

@@ -197,7 +197,7 @@ def _completed(
     if "train" in rows:
         rows = carve_splits(name, task, rows, seeds.carving, notes, sides, fold)
         # After carving, so that a smaller draw moves no row to another side.
-        notes += unused_stratify(name, task, read.rows)
+        notes += unused_stratify(name, task, read.rows) if fold is None else []  # which deals them out
         rows["train"], draws = draw_rows(name, task, rows["train"], seeds.training, notes)
     rows = {split: rows[split] for split in ("train", "validation", "test") if split in rows}
     return replace(_as_loaded(task, rows, notes, set(read.rows)), draws=draws)

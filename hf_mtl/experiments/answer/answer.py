@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from hf_mtl.experiments.answer.aggregators import aggregator_of
 from hf_mtl.experiments.answer.baselines import baseline_scores, below_a_baseline, fewer_rows
 from hf_mtl.experiments.answer.causes import Cause, causes_of
 from hf_mtl.experiments.answer.comparing import Comparison, compare_all, compare_task
 from hf_mtl.experiments.answer.costs import Cost, cost_of, ensemble_price, unequal_costs
 from hf_mtl.experiments.answer.question import Question
+from hf_mtl.experiments.answer.questioned import constant_predictions
 from hf_mtl.experiments.answer.repeated import interval_of
 from hf_mtl.experiments.answer.trials import (
     Trial,
@@ -22,6 +24,7 @@ from hf_mtl.experiments.answer.trials import (
     is_untrained,
     tasks_of,
     trials_of,
+    untested,
 )
 from hf_mtl.experiments.evidence import Evidence
 from hf_mtl.experiments.results import Record
@@ -44,6 +47,7 @@ class Answer:
         verdicts: What is said of each.
         causes: Where an arm scores lower than the reference by what matters, why that may be.
         costs: What each arm took for one seed.
+        untested: Tasks without test rows, which are not compared.
         weak: Tasks on which the reference does not beat a baseline.
         notes: What a reader should know beside the numbers, a sentence each.
     """
@@ -55,6 +59,7 @@ class Answer:
     verdicts: dict[Key, Verdict]
     causes: dict[Key, list[Cause]]
     costs: dict[str, Cost]
+    untested: tuple[str, ...] = ()
     weak: tuple[str, ...] = ()
     notes: list[str] = field(default_factory=list)
 
@@ -81,6 +86,11 @@ class Answer:
     @property
     def _trained(self) -> list[str]:
         return [arm for arm in self.arms if not is_merged(self.trials[arm])] or self.arms
+
+    @property
+    def is_alone(self) -> bool:
+        """Tell whether the study has one arm, which is compared with nothing and whose scores are the answer."""
+        return not self.arms and list(self.trials) == list(self.question.arms)
 
     @property
     def against_single(self) -> bool:
@@ -139,9 +149,12 @@ def answer(records: Sequence[Record], question: Question) -> Answer:
     """
     trials, notes = trials_of(records, question)
     theirs = trials.get(question.reference, {})
-    every = tasks_of(trials)
+    without = untested(trials)
+    every = [task for task in tasks_of(trials) if task not in without]
     tasks = [task for task in every if not is_untrained(task, theirs)]
     notes = [*question.notes, *notes]
+    if without:
+        notes.append(f"{', '.join(without)}: no test rows, so nothing is compared there; test_fraction makes some.")
     if others := [task for task in every if task not in tasks]:
         notes.append(f"{question.reference} does not train {', '.join(others)}: nothing is compared on that.")
     compared = [arm for arm in question.arms if arm != question.reference and arm in trials] if theirs else []
@@ -157,7 +170,9 @@ def answer(records: Sequence[Record], question: Question) -> Answer:
         )
     judged = _judge(comparisons, question.smallest)
     causes = {
-        key: causes_of(str(key[1]), (key[0], trials[key[0]]), (question.reference, theirs))
+        key: causes_of(
+            str(key[1]), (key[0], trials[key[0]]), (question.reference, theirs), _aggregator(key[0], trials, question)
+        )
         for key, item in comparisons.items()
         if key[1] is not None and not item.same and item.evidence.difference <= -question.smallest
     }
@@ -169,9 +184,15 @@ def answer(records: Sequence[Record], question: Question) -> Answer:
     notes += _other_test_rows(records, question)
     weak = below_a_baseline(trials, tasks, question)
     notes += [*weak.values(), *fewer_rows(trials, question)]
+    notes += constant_predictions({arm: trials[arm] for arm in question.arms if arm in trials}, tasks)
     notes += [str(record["note"]) for record in records if record.get("kind") == "rows" and record.get("note")]
     notes = list(dict.fromkeys(notes))
-    return Answer(question, tasks, trials, comparisons, judged, causes, costs, tuple(weak), notes)
+    return Answer(question, tasks, trials, comparisons, judged, causes, costs, tuple(without), tuple(weak), notes)
+
+
+def _aggregator(arm: str, trials: Trials, question: Question) -> str | None:
+    records = [record for trial in trials[arm].values() for record in trial.records]
+    return aggregator_of(records, question.aggregators.get(arm))
 
 
 def _judge(comparisons: Mapping[Key, Comparison], smallest: float) -> dict[Key, Verdict]:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,8 +13,14 @@ from hf_mtl.experiments.answer.trials import Trial, Unit, is_merged
 
 FEWER_PASSES = 0.8
 """Of the reference's passes over a task: below that share they are a likely cause."""
-OPPOSED = 0.02
-"""A mean cosine as far below 0 counts as conflict."""
+OPPOSED = 0.05
+"""A mean cosine as far below 0 counts as conflict.
+
+Nearer to 0 it is what the noise of a few small batches leaves, and a gradient loses less than a twentieth of its
+length to one that is opposed no more than that.
+"""
+AGGREGATORS = ("pcgrad", "upgrad")
+"""What is advised against conflict: the first, or where an arm has that already the second."""
 FEW_SAMPLES = 5
 """Fewer measurements of gradients, of all runs together, say nothing of a run."""
 FEW_ROWS = 1000
@@ -48,13 +55,16 @@ class Cause:
     text: str
 
 
-def causes_of(task: str, ours: tuple[str, Units], theirs: tuple[str, Units]) -> list[Cause]:
+def causes_of(
+    task: str, ours: tuple[str, Units], theirs: tuple[str, Units], aggregator: str | None = None
+) -> list[Cause]:
     """Find what fits, by means over the seeds that both have. What was merged has one cause, as it was not trained.
 
     Args:
         task: The task.
         ours: The name of the arm, and its trials.
         theirs: Those of the reference.
+        aggregator: The gradient aggregator of the arm; None: it has none, or it is not known.
     """
     if is_merged(ours[1]):
         return [_merging(ours[0])]
@@ -63,12 +73,15 @@ def causes_of(task: str, ours: tuple[str, Units], theirs: tuple[str, Units]) -> 
     makers: tuple[Callable[[str, _Side, _Side], Cause | None], ...] = (
         _passes,
         _small_weight,
-        _conflict,
+        partial(_conflict, aggregator=aggregator),
         _underfitting,
         _few_rows,
         _contamination,
     )
     found = [cause for make in makers if (cause := make(task, mine, other)) is not None]
+    if any(cause.kind in ("passes", "weight") for cause in found):
+        # A task that was seen less, or counts less, ends less trained: no longer run or larger encoder mends that.
+        found = [cause for cause in found if cause.kind != "underfitting"]
     return found or [Cause("none", f"No likely cause found in what was measured{_unmeasured(task, mine.trials)}.")]
 
 
@@ -102,7 +115,7 @@ def _weight(record: Mapping[str, Any], task: str) -> float:
     return float(weights[task]) / mean if weights.get(task) is not None and mean > 0 else math.nan
 
 
-def _conflict(task: str, ours: _Side, theirs: _Side) -> Cause | None:
+def _conflict(task: str, ours: _Side, theirs: _Side, aggregator: str | None = None) -> Cause | None:
     """Look at the task's own cosines; of the pairs of other tasks it is none of its causes."""
     known = _cosines(task, theirs.trials)
     cosines = {
@@ -118,8 +131,16 @@ def _conflict(task: str, ours: _Side, theirs: _Side) -> Cause | None:
     worst_first = sorted(cosines.items(), key=lambda item: item[1])
     said = [f"mean cosine {value:+.2f} with {other}" for other, value in worst_first]
     often = "" if samples is None else f" ({samples} measurements in {name_count(len(counts), 'run')})"
-    remedy = f"try a gradient aggregator such as pcgrad, or train {task} apart"
+    remedy = f"try {_other_aggregator(aggregator)}, or train {task} apart"
     return Cause("conflict", f"Conflict of gradients: {', '.join(said)}{often}; {remedy}.")
+
+
+def _other_aggregator(used: str | None) -> str:
+    """Name an aggregator to try in place of the one that an arm has, if any."""
+    advised = next(name for name in AGGREGATORS if name != used)
+    if used is None:
+        return f"a gradient aggregator such as {advised}"
+    return f"another gradient aggregator than {used}, such as {advised}"
 
 
 def _cosines(task: str, trials: Sequence[Trial]) -> dict[str, float]:

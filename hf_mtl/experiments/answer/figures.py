@@ -10,6 +10,7 @@ from hf_mtl.experiments.answer.arm_styles import ArmStyle, arm_styles
 from hf_mtl.experiments.answer.conflict_figure import columns_of, conflicts, matrices
 from hf_mtl.experiments.answer.curve_points import mean_curve, task_curves
 from hf_mtl.experiments.answer.tables import points
+from hf_mtl.experiments.statistics import MeanInterval
 from hf_mtl.reporting.drawn import drawn
 from hf_mtl.reporting.style import label_panel, new_figure, new_grid, plain_name, save
 from hf_mtl.shown import visible
@@ -42,7 +43,7 @@ def draw(found: Answer, folder: Path) -> list[Path]:
     """
     makers: dict[str, tuple[bool, Callable[[Path, Answer], None]]] = {
         "intervals.png": (bool(found.comparisons), intervals),
-        "costs.png": (any(cost.flops > 0 for cost in found.costs.values()), costs),
+        "costs.png": (bool(_lines(found)) or bool(_tests(found)), costs),
         "curves.png": (any(task_curves(found, task) for task in found.tasks), curves),
         "conflicts.png": (bool(matrices(found)), conflicts),
     }
@@ -72,7 +73,8 @@ def intervals(path: Path, found: Answer) -> None:
         shift = 0.8 / len(found.arms) * (place - (len(found.arms) - 1) / 2)
         for row, task in enumerate(tasks):
             _draw_interval(axis, found, (arm, task), row + shift, styles[arm])
-        axis.plot([], [], marker=styles[arm].marker, color=styles[arm].colour, label=arm)
+        if any(_has_interval(found, (arm, task)) for task in tasks):
+            axis.plot([], [], marker=styles[arm].marker, color=styles[arm].colour, label=arm)
     axis.set_yticks(range(len(tasks)), [visible(task or "all tasks") for task in tasks], parse_math=False)
     axis.set_ylim(len(tasks) - 0.5, -0.5)
     axis.axhline(len(found.tasks) - 0.5, color=_GREY, linewidth=0.8)
@@ -84,7 +86,7 @@ def intervals(path: Path, found: Answer) -> None:
 def _draw_interval(axis: "Axes", found: Answer, key: Key, height: float, style: ArmStyle) -> None:
     """Draw a difference, filled where it is judged to help or harm, with its interval where that is known."""
     item = found.comparisons[key].evidence
-    if math.isnan(item.difference) or found.comparisons[key].same:
+    if not _has_interval(found, key):
         return
     look: dict[str, Any] = {"color": style.colour, "marker": style.marker}
     if not math.isnan(item.low):
@@ -95,6 +97,11 @@ def _draw_interval(axis: "Axes", found: Answer, key: Key, height: float, style: 
     axis.plot([item.difference], [height], linestyle="", markerfacecolor=style.colour if filled else "white", **look)
 
 
+def _has_interval(found: Answer, key: Key) -> bool:
+    item = found.comparisons[key]
+    return not (math.isnan(item.evidence.difference) or item.same)
+
+
 def costs(path: Path, found: Answer) -> None:
     """Draw the mean score of each arm against its operations: on validation while training, on test at the end.
 
@@ -102,22 +109,41 @@ def costs(path: Path, found: Answer) -> None:
         path: The file.
         found: The answer.
     """
-    figure, (axis,) = new_figure(1, len(found.costs) + 2, by_step=False, heights=[1.4])
+    lines, tests = _lines(found), _tests(found)
+    drawn_arms = [arm for arm in found.costs if arm in lines or arm in tests]
+    figure, (axis,) = new_figure(1, len(drawn_arms) + 2, by_step=False, heights=[1.4])
     styles, reference = arm_styles(found), found.question.reference
-    for arm in found.costs:
-        axis.plot(*mean_curve(found, arm), label=arm, **styles[arm].of_line())
-    for arm, place in beside({arm: cost.flops for arm, cost in found.costs.items()}).items():
-        mean = found.average(arm)
-        if mean is not None and not math.isnan(mean.mean):
-            error = None if math.isnan(mean.low) else [[mean.mean - mean.low], [mean.high - mean.mean]]
-            look: dict[str, Any] = {"color": styles[arm].colour, "markeredgecolor": "black", "capsize": 3}
-            axis.errorbar([place], [mean.mean], yerr=error, fmt=_test_marker(found, arm), zorder=5, **look)
-    for marker, name in (("s", f"test of {reference}"), ("D", "test of the others")):
-        axis.plot([], [], marker, color=_GREY, markeredgecolor="black", label=f"{name}, 95% interval")
+    for arm in drawn_arms:
+        if arm in lines:
+            axis.plot(*lines[arm], label=arm, **styles[arm].of_line())
+        else:  # no line, as of what was merged: its test score alone
+            point: dict[str, Any] = {"color": styles[arm].colour, "markeredgecolor": "black"}
+            axis.plot([], [], _test_marker(found, arm), label=arm, **point)
+    for arm, (place, mean) in tests.items():
+        error = None if math.isnan(mean.low) else [[mean.mean - mean.low], [mean.high - mean.mean]]
+        look: dict[str, Any] = {"color": styles[arm].colour, "markeredgecolor": "black", "capsize": 3}
+        axis.errorbar([place], [mean.mean], yerr=error, fmt=_test_marker(found, arm), zorder=5, **look)
+    names = {_test_marker(found, arm): f"test of {reference if arm == reference else 'the others'}" for arm in tests}
+    interval = ", 95% interval" if any(not math.isnan(mean.low) for _, mean in tests.values()) else ""
+    for marker, name in names.items():
+        axis.plot([], [], marker, color=_GREY, markeredgecolor="black", label=f"{name}{interval}")
     axis.set_xlabel("floating-point operations of a seed; equal ones are moved apart")
     axis.set_xlim(left=0)
     label_panel(axis, "Mean score of the tasks against what it took: validation (lines), then test", "points")
     save(figure, path)
+
+
+def _lines(found: Answer) -> dict[str, tuple[list[float], list[float]]]:
+    """Return the curve of each arm that has one; what was merged has none."""
+    lines = {arm: mean_curve(found, arm) for arm in found.costs}
+    return {arm: line for arm, line in lines.items() if line[0]}
+
+
+def _tests(found: Answer) -> dict[str, tuple[float, MeanInterval]]:
+    """Return the place on the axis of costs and the mean test score of each arm that has both."""
+    places = beside({arm: cost.flops for arm, cost in found.costs.items()})
+    means = {arm: found.average(arm) for arm in places}
+    return {arm: (places[arm], mean) for arm, mean in means.items() if mean is not None and not math.isnan(mean.mean)}
 
 
 def _test_marker(found: Answer, arm: str) -> str:

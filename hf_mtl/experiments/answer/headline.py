@@ -25,7 +25,7 @@ def headline(found: Answer) -> str:
     """
     arm = found.shown
     if arm is None:
-        return "Nothing can be said yet: there are no finished runs to compare."
+        return _alone(found) if found.is_alone else "Nothing can be said yet: there are no finished runs to compare."
     if found.verdicts[arm, None].word == "same runs":
         return f"Nothing can be said of {arm}: its runs are the very same as those of {found.question.reference}."
     same = [task for task in found.tasks if found.comparisons[arm, task].same]
@@ -41,10 +41,22 @@ def headline(found: Answer) -> str:
     left = [task for task in found.tasks if task not in [*compared, *same]]
     more = f" {', '.join(left)}: not compared." if left else ""
     more += f" {', '.join(same)}: the very same runs." if same else ""
+    more += f" {', '.join(found.untested)}: left out, without test rows." if found.untested else ""
     text = f"{subject(found, arm)} {counted}.{more} {_overall(found, arm)}{_weak(found)}{_first(found)}"
     missed = budget_missed(found.costs, found.question, arm)
     # Before all else: a reader who stops here has read it.
     return f"{missed} {text}" if missed else text
+
+
+def _alone(found: Answer) -> str:
+    """Say of the one arm of a study what it scores."""
+    arm, mean = found.question.reference, found.average(found.question.reference)
+    said = f"{arm} is the only arm of the study, so that it is compared with nothing."
+    if found.untested:
+        said += f" {', '.join(found.untested)}: left out, without test rows."
+    if mean is not None and not math.isnan(mean.mean):
+        said += f" Its mean test score over {_tasks(len(found.tasks))} is {mean.mean:.1f} points."
+    return f"{said}{_weak(found)}"
 
 
 def _first(found: Answer) -> str:

@@ -50,6 +50,7 @@ class _Line(BaseModel):
     conflict_rate: Number = None
     contamination: ByTask = None
     curve: list[_Point] | None = None
+    aggregator: str | None = None
     baselines: dict[str, dict[str, Any] | None] | None = None
     price: ByTaskAndName = None
     evidence: dict[str, float | str | None] | None = None

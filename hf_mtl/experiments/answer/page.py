@@ -43,11 +43,10 @@ def page(found: Answer, figures: Sequence[Path]) -> str:
         figures: The figures that were drawn.
     """
     question = found.question
-    against = f"{len(found.arms)} arm{'s' * (len(found.arms) != 1)} against {question.reference}"
-    budget = f"equal {question.budget}" if question.budget else "budget not stated"
+    title = f"{question.name}: {'what it scores' if found.is_alone else 'did training together help?'}"
     parts = [
-        f"<h1>{_text(question.name)}: did training together help?</h1>",
-        f'<p class="quiet">{_text(f"{len(found.tasks)} tasks, {against}, {words.repeats(found)}, {budget}")}</p>',
+        f"<h1>{_text(title)}</h1>",
+        f'<p class="quiet">{_text(_asked(found))}</p>',
         f'<p class="answer">{_text(headline(found))}</p>',
     ]
     if found.comparisons:
@@ -68,7 +67,18 @@ def page(found: Answer, figures: Sequence[Path]) -> str:
         parts += ["<h2>Over all tasks</h2>", _table(tables.overall_table(found), found)]
         parts += ["<h2>Words in the tables</h2>", _list(f"{name}: {said}" for name, said in glossary(found).items())]
     parts += ["<h2>How this was found</h2>", _list(words.methods(found))]
-    return _document(f"{question.name}: did training together help?", parts)
+    return _document(title, parts)
+
+
+def _asked(found: Answer) -> str:
+    """Say in a line what the study is of."""
+    question, count = found.question, len(found.tasks)
+    tasks = f"{count} task{'s' * (count != 1)}"
+    if found.is_alone:
+        return f"{tasks}, {question.reference} alone, {words.repeats(found)}"
+    against = f"{len(found.arms)} arm{'s' * (len(found.arms) != 1)} against {question.reference}"
+    budget = f"equal {question.budget}" if question.budget else "budget not stated"
+    return f"{tasks}, {against}, {words.repeats(found)}, {budget}"
 
 
 def _document(title: str, parts: Iterable[str]) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from hf_mtl.errors import CheckpointError, Mistake, known
+from hf_mtl.experiments.answer.aggregators import aggregators_in
 from hf_mtl.experiments.results import Record
 from hf_mtl.experiments.verdict import SMALLEST
 from hf_mtl.plain import describe
@@ -31,6 +32,7 @@ class Question:
         smallest: The smallest difference of interest, in points.
         budget: What is equal in all arms; empty: not known.
         notes: What the folder does not tell, a sentence each.
+        aggregators: The gradient aggregators of arms, as far as the study's file names them.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Question:
     smallest: float = SMALLEST
     budget: str = ""
     notes: tuple[str, ...] = field(default=())
+    aggregators: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def units(self) -> int:
@@ -77,6 +80,7 @@ def read_question(folder: Path, records: Sequence[Record], said: Mapping[str, An
         *_numbers(said, records, folder / STUDY),
         _budget(said.get("budget"), folder / STUDY),
         tuple(notes),
+        aggregators_in(said),
     )
 
 

@@ -10,6 +10,8 @@ from hf_mtl.experiments.answer.trials import Trial, Unit
 from hf_mtl.experiments.evidence import Evidence, from_folds, from_seeds, unknown
 from hf_mtl.experiments.statistics import MeanInterval, mean_interval
 
+_ROUNDING = 1e-12
+
 
 def independent(values: Mapping[Unit, float], question: Question) -> list[float]:
     """Return one value for each seed, or of a study with folds for each split.
@@ -29,6 +31,15 @@ def independent(values: Mapping[Unit, float], question: Question) -> list[float]
     return [float(np.mean(found)) for found in splits.values()]
 
 
+def repeated_by(question: Question) -> str:
+    """Name what is repeated, as `Evidence` does.
+
+    Args:
+        question: What the study asks.
+    """
+    return "folds" if question.folds else "seeds"
+
+
 def judge(
     values: Mapping[Unit, float], trials: Mapping[Unit, Trial], tasks: Sequence[str], question: Question
 ) -> Evidence:
@@ -40,7 +51,7 @@ def judge(
         tasks: The tasks that the values are of.
         question: What the study asks.
     """
-    by = "folds" if question.folds else "seeds"
+    by = repeated_by(question)
     if not values:
         return unknown(math.nan, 0, by)
     repeated = independent(values, question)
@@ -66,8 +77,10 @@ def interval_of(
     """
     if not values:
         return None
-    if not question.folds:
-        return mean_interval(list(values.values()))
+    repeated = independent(values, question)
+    # Of scores that are all the same the interval has no width: a mean needs no test of its own.
+    if not question.folds or (len(repeated) > 1 and np.ptp(repeated) <= _ROUNDING * np.abs(repeated).max()):
+        return mean_interval(repeated)
     found = judge(values, trials, tasks, question)
     return MeanInterval(found.difference, found.low, found.high, found.n)
 

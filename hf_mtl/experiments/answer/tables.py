@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from hf_mtl.experiments.answer.answer import Answer, Key
 from hf_mtl.experiments.answer.headline import UNKNOWN, interval
+from hf_mtl.experiments.answer.repeated import repeated_by
 from hf_mtl.experiments.evidence import Evidence
 from hf_mtl.experiments.report import Table
 from hf_mtl.experiments.statistics import MeanInterval
@@ -66,7 +67,7 @@ def _cells(found: Answer, key: Key) -> dict[str, str]:
     return {
         "points": _number(item.evidence.difference, "+.2f"),
         "95% interval": interval(item.evidence).strip() or UNKNOWN,
-        "by": item.evidence.by,
+        "by": repeated_by(found.question) if item.same else item.evidence.by,
         "n": str(item.evidence.n),
         "p": p_value(item.evidence.p),
         "Holm": p_value(found.verdicts[key].holm),

@@ -57,7 +57,9 @@ class Trial:
         return None if record is None else (record.get(key) or {}).get(task)
 
     def score(self, task: str, split: str = "test") -> float | None:
-        """Return the score of a task: NaN where the run has none, as after it diverged; None: the task is not in it.
+        """Return the score of a task.
+
+        NaN where the run has none, as after it diverged; None where the task, or such rows of it, are not in the run.
 
         Args:
             task: The task.
@@ -66,7 +68,7 @@ class Trial:
         record = self.of(task)
         scores = None if record is None else (record.get("scores") or {}).get(split)
         if scores is None or task not in scores:
-            is_its_own = record is not None and task in group_of(record)
+            is_its_own = record is not None and task in group_of(record) and not lacks(record, task, split)
             return math.nan if is_its_own or (record is not None and scores is None) else None
         return math.nan if scores[task] is None else float(scores[task])
 
@@ -104,6 +106,18 @@ def group_of(record: Record) -> list[str]:
     """
     task = record.get("task")
     return [] if task is None else str(task).split("+")
+
+
+def lacks(record: Record, task: str, split: str) -> bool:
+    """Tell whether a run is known to have had no rows of a task in a split.
+
+    Args:
+        record: The record of the run; those of runs that failed do not tell.
+        task: The task.
+        split: The split.
+    """
+    rows = (record.get("rows") or {}).get(task) or {}
+    return bool(rows) and not rows.get(split)
 
 
 Trials = Mapping[str, Mapping[Unit, Trial]]
@@ -164,6 +178,21 @@ def tasks_of(trials: Trials) -> list[str]:
     every = [trial for units in trials.values() for trial in units.values()]
     joint = sorted(every, key=lambda trial: len(trial.records))  # stable: one run for all tasks first
     return list(dict.fromkeys(task for trial in joint for task in trial.tasks))
+
+
+def untested(trials: Trials) -> list[str]:
+    """Name the tasks of which no run had test rows, as far as runs tell.
+
+    Args:
+        trials: The trials by arm and unit.
+    """
+    records = [record for units in trials.values() for trial in units.values() for record in trial.records]
+    known: dict[str, list[Record]] = {}
+    for record in records:
+        for task, rows in (record.get("rows") or {}).items():
+            if rows:
+                known.setdefault(task, []).append(record)
+    return [task for task, found in known.items() if all(lacks(record, task, "test") for record in found)]
 
 
 def is_untrained(task: str, units: Mapping[Unit, Trial]) -> bool:

@@ -41,7 +41,7 @@ def build(found: Answer) -> Report:
         report.add("What to know beside the numbers:")
         report.add(found.notes, gap=0)
     report.add("How this was found:")
-    report.add([*methods(found), _terms(found)], gap=0)
+    report.add([*methods(found), *([_terms(found)] if found.comparisons else [])], gap=0)
     return report
 
 
@@ -82,6 +82,11 @@ def methods(found: Answer) -> list[str]:
         found: The answer.
     """
     question, smallest = found.question, points(found.question.smallest)
+    if found.is_alone:
+        return [
+            _scores(found),
+            f"Models are chosen on validation rows; test rows are scored once. Repeated: {repeats(found)}.",
+        ]
     budget = f"equal {question.budget} for every arm of a seed" if question.budget else "the study does not say"
     chosen = (
         "Models are chosen on validation rows, and so is the arm of the first sentence"
@@ -91,8 +96,7 @@ def methods(found: Answer) -> list[str]:
     )
     tested = sum(not math.isnan(item.evidence.p) for (_, task), item in found.comparisons.items() if task is not None)
     return [
-        "Scores are of test rows, in points: 100 times the mean of a task's metrics of which more is better; behind "
-        f"± stands half of their plain 95% interval over {'splits' if question.folds else 'seeds'}.",
+        _scores(found),
         f"A positive difference speaks for the arm, against {question.reference}.",
         f"{chosen}; test rows are scored once.",
         f"Budget: {budget}. Repeated: {repeats(found)}.",
@@ -104,6 +108,13 @@ def methods(found: Answer) -> list[str]:
         f"at this budget. {_seeds(found)}",
         *_by_rows(found),
     ]
+
+
+def _scores(found: Answer) -> str:
+    return (
+        "Scores are of test rows, in points: 100 times the mean of a task's metrics of which more is better; behind "
+        f"± stands half of their plain 95% interval over {'splits' if found.question.folds else 'seeds'}."
+    )
 
 
 def _terms(found: Answer) -> str:

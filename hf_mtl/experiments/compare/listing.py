@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from hf_mtl.data.columns import name_count
 from hf_mtl.experiments.compare.ledger import RUN, Ledger, State
 from hf_mtl.experiments.compare.load import Study
 from hf_mtl.experiments.compare.trials import Trial, trials_of
@@ -18,7 +19,8 @@ def listing(study: Study, workers: int = 1) -> str:
         workers: Workers among which what is left is divided.
 
     Returns:
-        A line for each trial that is not done, a line for each arm, the counts, and an estimate of the time left.
+        A line for each trial that is not done, a line for each arm, the counts, what becomes of the runs that failed,
+        and an estimate of the time left.
     """
     trials, ledger = trials_of(study), Ledger(study.folder)
     states, records = ledger.states(trials), ledger.records(trials)
@@ -30,9 +32,25 @@ def listing(study: Study, workers: int = 1) -> str:
         took = [records[trial.claim]["wall"] for trial in of_arm if states[trial.claim] == "done"]
         each = f", {_span(sum(took) / len(took))} a run" if took else ""
         lines.append(f"{arm}: {_counts(of_arm, states)}{each}")
-    left = [trial for trial in trials if states[trial.claim] in ("running", "missing")]
+    failed = [trial for trial in trials if states[trial.claim] == "failed"]
+    again = [trial for trial in failed if not records[trial.claim].get("final")]
+    left = [trial for trial in trials if states[trial.claim] in ("running", "missing") or trial in again]
     whole = f"{len(trials)} runs in {study.folder}: {_counts(trials, states)}"
-    return "\n".join([*lines, "", whole, _time(left, records, workers)])
+    return "\n".join(
+        [*lines, "", whole, *_of_failed(len(again), len(failed) - len(again)), _time(left, records, workers)]
+    )
+
+
+def _of_failed(again: int, final: int) -> list[str]:
+    """Say which of the runs that failed are tried again, and by what."""
+    said = []
+    if again:
+        are = f"{name_count(again, 'failed run')} {'is' if again == 1 else 'are'}"
+        said.append(f"{are} tried again by the same command without --list.")
+    if final:
+        are = f"{name_count(final, 'run')} {'has' if final == 1 else 'have'} diverged and would again"
+        said.append(f"{are}: not tried again unless the recipe changes, as by a lower training.learning_rate.")
+    return said
 
 
 def _counts(trials: Sequence[Trial], states: Mapping[str, State]) -> str:

@@ -57,6 +57,7 @@ def record_of(folder: Path, recipe: Recipe, may: Allowance) -> Record:
         "curve": log.curve(),
         "train_losses": log.losses(),
         "weights": log.weights(),
+        "aggregator": recipe.balancing.options().get("aggregator", {}).get("name"),
         "cosines": log.cosines(),
         "cosine_samples": log.cosine_samples(),
         "conflict_rate": log.mean("conflict_rate"),

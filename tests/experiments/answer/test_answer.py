@@ -411,3 +411,52 @@ def test_why_delta_p_is_undefined_is_said_once_and_by_whom() -> None:
     records[-1]["test"]["hate"]["f1_macro"] = None
     [note] = [note for note in answer(records, asked("ew", seeds=2)).notes if "delta-p" in note]
     assert note.endswith("f1_macro of hate is undefined in a run of ew.")
+
+
+UNTESTED = "hate: no test rows, so nothing is compared there; test_fraction makes some."
+
+
+@pytest.mark.parametrize("reference", ["single_task", "ew"])
+def test_a_task_without_test_rows_is_left_out_and_the_others_are_judged(reference: str) -> None:
+    records = study({"ew": LIFT}, seeds=3)
+    for record in records:
+        record["scores"]["test"].pop("hate", None)
+        if "hate" in record["rows"]:
+            del record["rows"]["hate"]["test"]
+    found = answer(records, Question("study", ("single_task", "ew"), reference, (0, 1, 2)))
+    assert (found.tasks, found.untested) == (["emotion", "irony", "stance"], ("hate",))
+    assert found.notes == [UNTESTED]
+    assert "hate: left out, without test rows. Over all tasks it is" in headline(found)
+    assert UNTESTED in page(found, [])
+    assert UNTESTED in build(found).text()
+    assert as_json(found)["without_test_rows"] == ["hate"]
+
+
+def test_a_run_without_test_rows_is_none_that_diverged() -> None:
+    records = study({"ew": LIFT}, seeds=3)
+    [record] = [item for item in records if (item["seed"], item["task"]) == (1, "hate")]
+    record["scores"]["test"], record["rows"]["hate"] = {}, {"train": 2000}
+    found = answer(records, asked("ew", seeds=3))
+    assert found.untested == ()
+    assert "ew on hate: 2 of 3 runs to compare (single_task lacks 1)." in found.notes
+    assert not any("diverged" in note for note in found.notes)
+
+
+def test_the_scores_of_one_arm_alone_are_the_answer() -> None:
+    records = [record for record in study({"ew": LIFT}, seeds=3) if record["arm"] == "ew"]
+    found = answer(records, Question("study", ("ew",), "ew", (0, 1, 2)))
+    mean = found.average("ew")
+    assert mean is not None
+    assert headline(found) == (
+        "ew is the only arm of the study, so that it is compared with nothing. Its mean test score over 4 tasks is "
+        f"{mean.mean:.1f} points."
+    )
+    text, document = build(found).text(), page(found, [])
+    assert "test score" in text
+    assert "against" not in text
+    assert "delta-p" not in text
+    assert "<h1>study: what it scores</h1>" in document
+    assert "4 tasks, ew alone, 3 seeds" in document
+    assert "against" not in document
+    failed = [{**records[0], "kind": "failed", "reason": "no memory", "final": False}]
+    assert headline(answer(failed, found.question)).startswith("Nothing can be said yet: there are no finished")

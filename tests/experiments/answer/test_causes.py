@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from hf_mtl.experiments.answer.causes import causes_of, last_gain
+from hf_mtl import balancing
+from hf_mtl.experiments.answer.causes import AGGREGATORS, causes_of, last_gain
 from hf_mtl.experiments.answer.trials import Trial, Unit
 from tests.experiments.answer.records import run
 
@@ -12,10 +13,13 @@ FLAT = [{"step": step, "scores": {"a": 0.6, "b": 0.7}} for step in (100, 200, 30
 SCORES = {"a": 0.5, "b": 0.6}
 
 
-def causes(joint: dict[str, Any], single: dict[str, Any] | None = None) -> dict[str, str]:
+def causes(
+    joint: dict[str, Any], single: dict[str, Any] | None = None, aggregator: str | None = None
+) -> dict[str, str]:
     ours = {Unit(0): Trial((run("ew", 0, SCORES, **{"curve": FLAT, **joint}),))}
     theirs = {Unit(0): Trial((run("single_task", 0, {"a": 0.6}, "a", **{"curve": FLAT, **(single or {})}),))}
-    return {cause.kind: cause.text for cause in causes_of("a", ("ew", ours), ("single_task", theirs))}
+    found = causes_of("a", ("ew", ours), ("single_task", theirs), aggregator)
+    return {cause.kind: cause.text for cause in found}
 
 
 def test_no_cause_is_invented() -> None:
@@ -69,6 +73,7 @@ def test_each_cause_has_its_numbers(joint: dict[str, Any], single: dict[str, Any
     [
         {"cosines": {"a/b": 0.1, "b/c": -0.5}, "conflict_rate": 0.6},  # of other tasks
         {"cosines": {"a/b": -0.3}, "cosine_samples": 4},
+        {"cosines": {"a/b": -0.04}, "cosine_samples": 40},  # noise
         {"rows": {"a": {"train": 328}, "b": {"train": 309}}},  # all have few
         {"weights": {"a": 0.3, "b": 1.0}},
         {"contamination": {"a": 30}},  # 5% of the rows, of which 10 points cannot come
@@ -91,7 +96,7 @@ def test_what_was_merged_has_a_cause_of_its_own() -> None:
 
 
 def test_what_the_reference_has_too_is_no_cause() -> None:
-    conflict = {"cosines": {"a/b": -0.06}}
+    conflict = {"cosines": {"a/b": -0.1}}
     assert "conflict" not in causes(conflict, conflict)
     assert "conflict" in causes(conflict, {"cosines": {"a/b": -0.01}})
     weights = {"weights": {"a": 0.05, "b": 1.0}}
@@ -104,3 +109,25 @@ def test_a_curve_that_still_rises_at_its_end_is_underfitting() -> None:
     rising = [{"step": step, "scores": {"a": step / 1000}} for step in (100, 200, 300, 400)]
     assert last_gain(Trial((run("ew", 0, SCORES, curve=rising),)), "a") == pytest.approx(0.1)
     assert "still rose by 10.0 points in the last quarter" in causes({"curve": rising})["underfitting"]
+
+
+@pytest.mark.parametrize(
+    ("aggregator", "advised"),
+    [
+        (None, "try a gradient aggregator such as pcgrad, or train a apart."),
+        ("pcgrad", "try another gradient aggregator than pcgrad, such as upgrad, or train a apart."),
+        ("upgrad", "try another gradient aggregator than upgrad, such as pcgrad, or train a apart."),
+    ],
+)
+def test_an_arm_is_not_told_to_try_the_aggregator_that_it_has(aggregator: str | None, advised: str) -> None:
+    assert causes({"cosines": {"a/b": -0.3}}, aggregator=aggregator)["conflict"].endswith(advised)
+    assert set(AGGREGATORS) <= set(balancing.available())
+
+
+@pytest.mark.parametrize(
+    "why", [{"weights": {"a": 0.05, "b": 1.0}}, {"passes": {"a": 0.5}}], ids=["weight", "passes"]
+)
+def test_a_loss_that_ended_higher_is_no_underfitting_where_its_reason_is_known(why: dict[str, Any]) -> None:
+    trained_less = {"train_losses": {"a": 0.9}}
+    assert list(causes(trained_less)) == ["underfitting"]
+    assert list(causes({**trained_less, **why})) in (["weight"], ["passes"])

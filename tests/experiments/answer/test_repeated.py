@@ -8,6 +8,7 @@ import pytest
 from hf_mtl.experiments.answer.answer import answer
 from hf_mtl.experiments.answer.question import Question
 from hf_mtl.experiments.answer.repeated import independent, interval_of, judge
+from hf_mtl.experiments.answer.tables import verdicts_table
 from hf_mtl.experiments.answer.trials import Trial, Unit
 from hf_mtl.experiments.evidence import from_folds
 from tests.experiments.answer.records import run
@@ -72,3 +73,27 @@ def test_intervals_of_seeds_by_folds_hold_the_truth_in_93_of_100_studies(
         held += found.low <= 0 <= found.high
     print(f"{seeds} seeds of {folds} folds, {of_split} of the variance the split's: {held / STUDIES:.3f}")
     assert held / STUDIES >= 0.93
+
+
+def test_scores_that_are_all_the_same_have_an_interval_of_no_width_over_folds_as_over_seeds() -> None:
+    trials = {Unit(0, fold): Trial((run("ew", 0, {"a": 1.0}),)) for fold in range(3)}
+    folds = interval_of(dict.fromkeys(trials, 100.0), trials, ["a"], asked(1, 3))
+    seeds = interval_of({Unit(seed): 100.0 for seed in range(3)}, trials, ["a"], asked(3, None))
+    assert folds == seeds == (100, 100, 100, 3)
+    one = interval_of({Unit(0, 0): 100.0}, trials, ["a"], asked(1, 3))
+    assert one is not None
+    assert math.isnan(one.low)
+
+
+def test_the_very_same_runs_are_repeated_by_what_the_study_repeats() -> None:
+    records = [
+        {**run(arm, 0, {"a": 0.5 + 0.1 * fold}, "a"), "fold": fold, "identity": str(fold)}
+        for arm in ("single_task", "ew")
+        for fold in range(3)
+    ]
+    for folds, by in ((3, "folds"), (None, "seeds")):
+        runs = [{**record, "fold": None, "seed": record["fold"]} if folds is None else record for record in records]
+        table = verdicts_table(answer(runs, asked(1 if folds else 3, folds)))
+        [row] = table.rows
+        assert row[-1] == "same runs"
+        assert row[list(table.header).index("by")] == by

@@ -2,7 +2,9 @@ import math
 
 import pytest
 
-from hf_mtl.experiments.compare.records import Log, baselines_of
+from hf_mtl.balancing.section import parse
+from hf_mtl.experiments.compare.budget import Allowance
+from hf_mtl.experiments.compare.records import Log, baselines_of, record_of
 from tests import tiny
 from tests.experiments.compare.conftest import Done
 
@@ -12,6 +14,7 @@ KEYS = {
     *("step", "ended_by", "flops", "backward_passes", "seconds", "wall", "rows", "passes", "curve", "train_losses"),
     *("weights", "cosine_samples", "cosines", "conflict_rate", "contamination", "baselines", "notes", "budget"),
     "test_rows",
+    "aggregator",
 }
 
 
@@ -74,6 +77,15 @@ def test_scores_of_a_baseline_on_fewer_rows_are_in_no_record() -> None:
     assert baselines_of({"test": {}}, TASKS) is None
 
 
+def test_a_record_names_the_aggregator(done: Done) -> None:
+    [trial] = [trial for trial in done.trials if trial.arm.name == "uw"]
+    recipe = trial.part.recipe
+    spec = parse({"aggregator": {"name": "pcgrad"}}, [])
+    folder = done.study.folder / trial.place
+    record = record_of(folder, recipe.model_copy(update={"balancing": spec}), Allowance("steps", 6, 6, 6, 1.0))
+    assert record["aggregator"] == "pcgrad"
+
+
 def test_a_record_has_what_the_runs_folder_tells(done: Done) -> None:
     records = {record["arm"]: record for record in done.ledger.results.all() if record["kind"] == "run"}
     joint, single = records["uw"], records["single_task"]
@@ -89,6 +101,7 @@ def test_a_record_has_what_the_runs_folder_tells(done: Done) -> None:
         joint["steps"] * 8 / sum(rows["train"] for rows in joint["rows"].values()), rel=1
     )
     assert 0 < joint["curve"][0]["seconds"] < joint["seconds"] < joint["wall"]
+    assert joint["aggregator"] is None
     assert joint["baselines"] is None
     assert set(single["baselines"]) == {"majority", "tfidf"}
     assert any("Without what is of other tasks: balancing: weighting." in note for note in single["notes"])
