@@ -15,7 +15,6 @@ from hf_mtl.recipe.load import recipe_of
 from hf_mtl.recipe.nodes import Node, Origin
 from hf_mtl.recipe.overrides import set_at
 from hf_mtl.recipe.plugins import Code
-from hf_mtl.signatures import Options
 
 _NOTHING = object()
 
@@ -186,7 +185,16 @@ def value_in(recipe: Recipe, key: str) -> Any:
         found = _below(found, part)
         if found is _NOTHING:
             return None
-    return found.written() if isinstance(found, Options) else found
+    return _plain(found)
+
+
+def _plain(value: Any) -> Any:
+    """Return what a file would say of a value: of a section, or an item of one, what was set."""
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json", exclude_unset=True)
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def _below(value: Any, part: str) -> Any:

@@ -206,8 +206,15 @@ def _divides(step: float, length: float) -> bool:
     return math.isclose(count, round(count), abs_tol=_CLOSE)
 
 
-def _canonical(value: Any) -> Any:
-    """Return a thing that is chosen by name alone as its name."""
-    if isinstance(value, Mapping) and len(value) == 1 and next(iter(value)) in ("name", "type"):
-        return next(iter(value.values()))
-    return label(value) if not isinstance(value, str) else value
+def _canonical(value: Any) -> str:
+    """Return a label that is the same for a thing that is chosen by name alone and for its name."""
+    return label(_by_name(value))
+
+
+def _by_name(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_by_name(item) for item in value]
+    if not isinstance(value, Mapping):
+        return value
+    alone = len(value) == 1 and next(iter(value)) in ("name", "type")
+    return next(iter(value.values())) if alone else {key: _by_name(item) for key, item in value.items()}
