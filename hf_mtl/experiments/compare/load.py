@@ -1,6 +1,6 @@
 """Loading of studies: every arm is resolved, so that a mistake in any of them is found before anything is run."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,13 +9,18 @@ from hf_mtl.errors import Mistake, RecipeError, known
 from hf_mtl.experiments.arms import name_mistakes, told_once
 from hf_mtl.experiments.compare.arms import Arm, absolute, lengths_of, parse_arm, told_of
 from hf_mtl.experiments.compare.contenders import contender_mistakes
-from hf_mtl.experiments.compare.schema import GROUPS, StudyFile
+from hf_mtl.experiments.compare.schema import GROUPS, MOST_RUNS, StudyFile
+from hf_mtl.recipe.checks import LONGEST_NAME
 from hf_mtl.recipe.extends import read_extended
 from hf_mtl.recipe.nodes import Node, Origin
 from hf_mtl.recipe.overrides import apply_overrides
 from hf_mtl.recipe.places import Places
 from hf_mtl.recipe.plugins import Code
 from hf_mtl.validation import validate
+
+_LONGEST_FILE = 240
+"""Letters of the name of a run's files. File systems take 255; temporary files beside one have longer names."""
+_SEED_AND_FOLD = len("-seed-4294967295-fold-1000000-")
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,7 @@ def load_study(path: str | Path, overrides: Iterable[str] = (), allow_code: bool
     if file is None:
         raise RecipeError(told_once(mistakes, Places.of(node)))
     reference = _reference(file, arms, mistakes)
-    mistakes += _budget_mistakes(node, file)
+    mistakes += [*_budget_mistakes(node, file), *_size_mistakes(node, file, arms)]
     if base is not None:
         mistakes += contender_mistakes(file, arms, base.whole.recipe)
     if mistakes or base is None:
@@ -149,6 +154,20 @@ def _reference(file: StudyFile, arms: dict[str, Arm], mistakes: list[Mistake]) -
         mistakes.append(Mistake("reference", f"unknown arm '{file.reference}'", remedy))
     single = (name for name, arm in arms.items() if arm.is_single_task)
     return file.reference or next(single, next(iter(file.arms)))
+
+
+def _size_mistakes(node: Node, file: StudyFile, arms: Mapping[str, Arm]) -> Iterator[Mistake]:
+    """Find what is more than a study can have: runs, and letters in the names of a run's files."""
+    count = file.runs_of_a_part * sum(len(arm.parts) for arm in arms.values())
+    if count > MOST_RUNS:
+        key = "seeds" if file.folds is None else "folds"
+        yield Mistake(key, f"asks for {count:,} runs", f"Allowed: at most {MOST_RUNS:,}.")
+    for name, arm in arms.items():
+        longest, room = max(len(part.task or "") for part in arm.parts), _LONGEST_FILE - _SEED_AND_FOLD - len(name)
+        if len(name) <= LONGEST_NAME and longest > room:
+            problem = f"the names of tasks of one group have {longest} letters together"
+            remedy = f"Allowed: {room}, as they become a part of names of files."
+            yield Mistake(f"arms.{name}.{GROUPS}", problem, remedy, str(node.value["arms"].value[name].origin))
 
 
 def _budget_mistakes(node: Node, file: StudyFile) -> list[Mistake]:

@@ -144,7 +144,7 @@ def space_mistakes(arm: Arm) -> list[Mistake]:
     Each key is tried at both ends, or with each choice, beside the arm's other values; the loss weights likewise.
     """
     found: dict[tuple[str, str], Mistake] = {}
-    trials = [{item.key: (value, item.where)} for item in arm.dimensions for value in item.corners()]
+    trials = [{item.key: corner} for item in arm.dimensions for corner in item.placed_corners()]
     if arm.scalarisation is not None:
         weights, where = arm.scalarisation, arm.scalarisation.where
         trials += [{KEY: (weights.weighting(dict.fromkeys(_names(weights), end)), where)} for end in _ends(weights)]

@@ -26,9 +26,9 @@ def unlike_mistakes(arm: Arm, metric: str) -> list[Mistake]:
     own, found = scored_by(arm.recipe, metric), []
     for item in arm.dimensions:
         changed: dict[str, None] = {}
-        for value in item.corners():
+        for value, where in item.placed_corners():
             try:
-                other = scored_by(arm.changed({item.key: (value, item.where)}), metric)
+                other = scored_by(arm.changed({item.key: (value, where)}), metric)
             except RecipeError:  # it has been said that this is no value of the key
                 continue
             changed |= dict.fromkeys(_differing(own, other))
