@@ -25,6 +25,7 @@ class OneClass(Task):
     """Base of the types of task whose rows have one class each, a column of it."""
 
     outputs_key: ClassVar[str] = "labels"
+    truth_keys: ClassVar[tuple[str, ...]] = (*Task.truth_keys, "labels")
     scoring_keys: ClassVar[tuple[str, ...]] = (*Task.scoring_keys, "labels")
 
     label: str = Field("label", description="Label column: integers, strings, or lists of one.")

@@ -7,6 +7,7 @@ from typing import Any
 
 from hf_mtl.errors import Mistake, RecipeError
 from hf_mtl.plain import describe
+from hf_mtl.recipe.checks import LONGEST_NAME
 from hf_mtl.recipe.extends import read_together
 from hf_mtl.recipe.nodes import Node, Origin
 from hf_mtl.recipe.overrides import set_at
@@ -24,9 +25,13 @@ def name_mistakes(name: str, given: Node) -> list[Mistake]:
         name: The word.
         given: What the file says of the arm.
     """
-    allowed = "Allowed: letters, digits and _ . + -, as it becomes the name of a folder."
-    mistake = Mistake(f"arms.{name}", "is no name of an arm", allowed, str(given.origin))
-    return [] if _NAME.fullmatch(name) else [mistake]
+    if not _NAME.fullmatch(name):
+        allowed = "Allowed: letters, digits and _ . + -, as it becomes the name of a folder."
+        return [Mistake(f"arms.{name}", "is no name of an arm", allowed, str(given.origin))]
+    if len(name) > LONGEST_NAME:
+        allowed = f"Allowed: at most {LONGEST_NAME}, as it becomes a part of names of files."
+        return [Mistake("arms", f"'{name[:20]}...' is a name of {len(name)} letters", allowed, str(given.origin))]
+    return []
 
 
 def extended(given: Node | None, mistakes: list[Mistake]) -> list[tuple[str, Origin]]:

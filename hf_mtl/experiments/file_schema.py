@@ -1,8 +1,18 @@
 """JSON Schemas of the files that describe experiments, for completion and checks in editors."""
 
-from typing import Any
+from typing import Annotated, Any, TypeAlias
 
-from pydantic import BaseModel
+from pydantic import AfterValidator, BaseModel
+
+
+def _named(folder: str) -> str:
+    if not folder.strip():  # it would be the current folder
+        raise ValueError("the path of a folder")
+    return folder
+
+
+Folder: TypeAlias = Annotated[str, AfterValidator(_named)]
+"""The path of a folder; none is not the current one."""
 
 
 def file_schema(model: type[BaseModel], kind: str) -> dict[str, Any]:

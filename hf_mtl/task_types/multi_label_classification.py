@@ -59,6 +59,7 @@ class MultiLabelClassification(Task):
     problem_type: ClassVar[str | None] = "multi_label_classification"
     other_names: ClassVar[tuple[str, ...]] = ("multi_label", "multilabel", "multi_label_text_classification")
     outputs_key: ClassVar[str] = "labels"
+    truth_keys: ClassVar[tuple[str, ...]] = (*Task.truth_keys, "labels")
     scoring_keys: ClassVar[tuple[str, ...]] = (*Task.scoring_keys, "labels", "thresholds")
     weights_key: ClassVar[str | None] = "positive_weight"
 

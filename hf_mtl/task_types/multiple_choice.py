@@ -60,6 +60,7 @@ class MultipleChoice(Task):
     auto_model: ClassVar[str | None] = "AutoModelForMultipleChoice"
     other_names: ClassVar[tuple[str, ...]] = ("multiplechoice", "multi_choice", "choice", "swag")
     outputs_key: ClassVar[str] = "choices"
+    truth_keys: ClassVar[tuple[str, ...]] = (*Task.truth_keys, "choices", "labels")
     scoring_keys: ClassVar[tuple[str, ...]] = (*Task.scoring_keys, "choices", "labels")
 
     type: Literal["multiple_choice"] = "multiple_choice"

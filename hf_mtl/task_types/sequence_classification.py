@@ -65,6 +65,7 @@ class SequenceClassification(OutputPerClass):
         "single_label_classification",
     )
 
+    truth_keys: ClassVar[tuple[str, ...]] = (*OutputPerClass.truth_keys, "soft_labels")
     scoring_keys: ClassVar[tuple[str, ...]] = (*OutputPerClass.scoring_keys, "soft_labels")
 
     type: Literal["sequence_classification"] = "sequence_classification"

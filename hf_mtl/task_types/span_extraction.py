@@ -69,6 +69,7 @@ class SpanExtraction(Task):
         "qa",
         "squad",
     )
+    truth_keys: ClassVar[tuple[str, ...]] = (*Task.truth_keys, "no_answer")
     scoring_keys: ClassVar[tuple[str, ...]] = (
         *Task.scoring_keys,
         "null_threshold",

@@ -81,6 +81,7 @@ class TokenClassification(OutputPerClass):
     outputs_are: ClassVar[str] = "tags"
     auto_model: ClassVar[str | None] = "AutoModelForTokenClassification"
     other_names: ClassVar[tuple[str, ...]] = ("ner", "pos", "tagging", "sequence_labeling", "sequence_tagging")
+    truth_keys: ClassVar[tuple[str, ...]] = (*OutputPerClass.truth_keys, "scheme", "invalid_tags")
     scoring_keys: ClassVar[tuple[str, ...]] = (*OutputPerClass.scoring_keys, "invalid_tags")
 
     type: Literal["token_classification"] = "token_classification"

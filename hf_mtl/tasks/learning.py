@@ -57,6 +57,9 @@ class LearningAnswers(ABC):
     """What to say to who asks for a type that there is not, by a word in its name."""
     outputs_key: ClassVar[str] = "label"
     """The key that says what the outputs are."""
+    truth_keys: ClassVar[tuple[str, ...]] = ("text", "label", "metrics", "weighted_metrics")
+    """Keys that say what is right for a row that is scored, and by which metrics: with other values of them scores
+    are no better or worse, but scores of something else."""
     scoring_keys: ClassVar[tuple[str, ...]] = ("text", "label", "metrics", "weight", "weighted_metrics")
     """Keys that can be others when a trained model is scored, beside `length_keys`."""
     length_keys: ClassVar[tuple[str, ...]] = ("max_length", "truncation_side")

@@ -12,6 +12,7 @@ from hf_mtl.data.tokens import EncodedSplit
 from hf_mtl.errors import Mistake, RunError, known
 from hf_mtl.experiments.affinity.joint import SHARE, JointRun, Length, given_run, train_shortly
 from hf_mtl.experiments.affinity.linearised import refuse_without_validation
+from hf_mtl.experiments.affinity.same_model import other_parts
 from hf_mtl.experiments.affinity.subject import Subject
 from hf_mtl.inference.encode import encode_splits
 from hf_mtl.inference.encoder_limits import padding_id, row_limit
@@ -65,7 +66,7 @@ class LookedAt:
 
 
 def look_at_given(recipe: Recipe, args: MultiTaskTrainingArguments, run: str) -> LookedAt:
-    """Look at a run that is there.
+    """Look at a run that is there. Its balancing, mixture and length may be others than the recipe's.
 
     Args:
         recipe: The recipe, for its rows.
@@ -73,11 +74,11 @@ def look_at_given(recipe: Recipe, args: MultiTaskTrainingArguments, run: str) ->
         run: The run, or one of its checkpoints.
 
     Raises:
-        UserError: If there is no model, or it has not the recipe's tasks.
+        UserError: If there is no model, or it has not the recipe's tasks, or another encoder or other heads.
     """
     joint = given_run(run)
     model = load_model(joint.model)
-    if mistakes := [*_other_tasks(recipe, model, joint.model)]:
+    if mistakes := [*_other_tasks(recipe, model, joint.model), *other_parts(recipe, model, joint.model)]:
         raise RunError(recipe.with_places(mistakes))
     tasks = {name: with_known_outputs(task, model.tasks[name]) for name, task in recipe.trained_tasks.items()}
     seed = args.data_seed if args.data_seed is not None else args.seed

@@ -191,7 +191,7 @@ def told_of(error: RecipeError, name: str, file: str) -> list[Mistake]:
     """
     return [
         Mistake(f"arms.{name}.{item.key}".rstrip("."), item.problem, item.remedy, item.where)
-        if item.where.partition(":")[0] == file or item.where.startswith(f"{file}:")
+        if item.where.partition(":")[0] in (file, "command line") or item.where.startswith(f"{file}:")
         else item
         for item in error.mistakes
     ]

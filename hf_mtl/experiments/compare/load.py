@@ -10,7 +10,7 @@ from hf_mtl.evaluation.keys import metric_keys
 from hf_mtl.experiments.arms import name_mistakes, told_once
 from hf_mtl.experiments.compare.arms import Arm, absolute, lengths_of, parse_arm, told_of
 from hf_mtl.experiments.compare.contenders import contender_mistakes
-from hf_mtl.experiments.compare.schema import GROUPS, StudyFile
+from hf_mtl.experiments.compare.schema import GROUPS, MOST_RUNS, StudyFile
 from hf_mtl.recipe import Recipe
 from hf_mtl.recipe.extends import read_extended
 from hf_mtl.recipe.nodes import Node, Origin
@@ -70,7 +70,7 @@ def load_study(path: str | Path, overrides: Iterable[str] = (), allow_code: bool
     if file is None:
         raise RecipeError(told_once(mistakes, Places.of(node)))
     reference = _reference(file, arms, mistakes)
-    mistakes += _budget_mistakes(node, file)
+    mistakes += [*_budget_mistakes(node, file), *_size_mistakes(file, arms)]
     if base is not None:
         mistakes += contender_mistakes(file, arms, base.whole.recipe)
         mistakes += _scoring_mistakes(node, arms, base.whole.recipe)
@@ -171,6 +171,14 @@ def _scoring_mistakes(node: Node, arms: Mapping[str, Arm], base: Recipe) -> list
 
 def _metrics(recipe: Recipe, task: str) -> str:
     return ", ".join(metric_keys(recipe.tasks[task]))
+
+
+def _size_mistakes(file: StudyFile, arms: Mapping[str, Arm]) -> list[Mistake]:
+    """Find more runs than a study can have."""
+    count = file.runs_of_a_part * sum(len(arm.parts) for arm in arms.values())
+    key = "seeds" if file.folds is None else "folds"
+    many = Mistake(key, f"asks for {count:,} runs", f"Allowed: at most {MOST_RUNS:,}.")
+    return [many] if count > MOST_RUNS else []
 
 
 def _budget_mistakes(node: Node, file: StudyFile) -> list[Mistake]:

@@ -41,6 +41,7 @@ def take(study: Study, file: str | Path, say: Callable[[str], None]) -> None:
         RunError: If the folder cannot be written, or is of something else: a run, a sweep, or another study.
     """
     folder = study.folder
+    _refuse_own_file(folder, file)
     if mistakes := place_mistakes(folder):
         raise RunError([replace(item, key="output_dir") for item in mistakes])
     trials = {trial.claim: trial for trial in trials_of(study)}
@@ -64,6 +65,14 @@ def take(study: Study, file: str | Path, say: Callable[[str], None]) -> None:
         temporary.write_text(dump_yaml(resolved(study)), "utf-8")
     # So that a report in the middle of it leaves out runs of recipes that have changed since, which are still there.
     write_json_atomic(folder / TRIALS, mine)
+
+
+def _refuse_own_file(folder: Path, file: str | Path) -> None:
+    """Refuse to write the resolved study over its file; the one that a study has written may be run itself."""
+    own = os.path.realpath(folder / _STUDY) == os.path.realpath(file)
+    if own and not (folder / ORIGIN).exists():
+        problem = f"{folder} holds the study's own file, over which {_STUDY} would be written"
+        raise RunError(Mistake("output_dir", problem, "Give another folder, or rename the file"))
 
 
 def _identities(path: Path) -> dict[str, str]:

@@ -2,9 +2,9 @@
 
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
-from hf_mtl.experiments.file_schema import file_schema
+from hf_mtl.experiments.file_schema import Folder, file_schema
 from hf_mtl.experiments.verdict import SMALLEST
 from hf_mtl.tasks.fields import Frozen
 
@@ -15,7 +15,11 @@ GROUPS = "groups"
 """What an arm says that trains tasks in groups."""
 
 Budget: TypeAlias = Literal["steps", "backward_passes", "flops", "seconds"]
-Seeds: TypeAlias = Annotated[int, Field(ge=1)] | Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
+MOST_RUNS = 1_000_000
+"""A study of more runs is a slip of the pen: all of them are listed, and each has files in one folder."""
+
+_Seed: TypeAlias = Annotated[int, Field(ge=0, lt=2**32)]
+Seeds: TypeAlias = Annotated[int, Field(ge=1, le=MOST_RUNS)] | Annotated[list[_Seed], Field(min_length=1)]
 ArmFile: TypeAlias = Literal["single_task"] | dict[str, Any]
 
 
@@ -50,13 +54,16 @@ class StudyFile(Frozen):
     )
     seeds: Seeds = Field(3, description="Number of seeds, from 0, or a list of them.")
     budget: BudgetFile = Field(default_factory=BudgetFile, description="What all arms may spend: {equal: flops}.")
-    smallest: float = Field(SMALLEST, gt=0, description="Smallest difference of interest, in points.")
+    smallest: float = Field(
+        SMALLEST, gt=0, allow_inf_nan=False, description="Smallest difference of interest, in points."
+    )
     folds: int | None = Field(
         None,
         ge=2,
+        le=MOST_RUNS,
         description="Deal all rows of each task out in so many folds, each of which is test once a seed.",
     )
-    repeats: int = Field(1, ge=1, description="How many times they are dealt out anew.")
+    repeats: int = Field(1, ge=1, le=MOST_RUNS, description="How many times they are dealt out anew.")
     merging: list[str] = Field(
         default_factory=list,
         description="Contenders made of the single-task runs without training: average, task_arithmetic, ties.",
@@ -73,7 +80,7 @@ class StudyFile(Frozen):
         default_factory=dict,
         description="With --executor slurm: parameters of submitit's jobs, {timeout_min: 600, slurm_partition: gpu}.",
     )
-    output_dir: str = Field("runs/study", description="Folder of the study, relative to the current one.")
+    output_dir: Folder = Field("runs/study", description="Folder of the study, relative to the current one.")
 
     @field_validator("baselines", mode="before")
     @classmethod
@@ -88,6 +95,19 @@ class StudyFile(Frozen):
         if isinstance(value, list) and len(set(value)) < len(value):
             raise ValueError("different seeds")
         return value
+
+    @field_validator("repeats")
+    @classmethod
+    def _repeats_folds(cls, value: int, info: ValidationInfo) -> int:
+        if value > 1 and info.data.get("folds", 0) is None:
+            raise ValueError("1 without folds, as nothing is dealt out: give folds too, or more seeds")
+        return value
+
+    @property
+    def runs_of_a_part(self) -> int:
+        """Return how many runs each recipe of an arm has."""
+        seeds = self.seeds if isinstance(self.seeds, int) else len(self.seeds)
+        return seeds * (self.folds or 1) * self.repeats
 
     @property
     def seed_list(self) -> list[int]:

@@ -15,7 +15,6 @@ from hf_mtl.recipe.load import recipe_of
 from hf_mtl.recipe.nodes import Node, Origin
 from hf_mtl.recipe.overrides import set_at
 from hf_mtl.recipe.plugins import Code
-from hf_mtl.signatures import Options
 
 _NOTHING = object()
 
@@ -145,7 +144,7 @@ def space_mistakes(arm: Arm) -> list[Mistake]:
     Each key is tried at both ends, or with each choice, beside the arm's other values; the loss weights likewise.
     """
     found: dict[tuple[str, str], Mistake] = {}
-    trials = [{item.key: (value, item.where)} for item in arm.dimensions for value in item.corners()]
+    trials = [{item.key: corner} for item in arm.dimensions for corner in item.placed_corners()]
     if arm.scalarisation is not None:
         weights, where = arm.scalarisation, arm.scalarisation.where
         trials += [{KEY: (weights.weighting(dict.fromkeys(_names(weights), end)), where)} for end in _ends(weights)]
@@ -186,7 +185,16 @@ def value_in(recipe: Recipe, key: str) -> Any:
         found = _below(found, part)
         if found is _NOTHING:
             return None
-    return found.written() if isinstance(found, Options) else found
+    return _plain(found)
+
+
+def _plain(value: Any) -> Any:
+    """Return what a file would say of a value: of a section, or an item of one, what was set."""
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json", exclude_unset=True)
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def _below(value: Any, part: str) -> Any:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from hf_mtl.errors import Mistake, RecipeError
 from hf_mtl.experiments.arms import told_once
-from hf_mtl.experiments.file_schema import file_schema
+from hf_mtl.experiments.file_schema import Folder, file_schema
 from hf_mtl.experiments.sweep.arms import Arm
 from hf_mtl.experiments.sweep.metric import directions, metric_mistakes
 from hf_mtl.experiments.sweep.pruning import parse_pruning
@@ -32,7 +32,7 @@ class SweepFile(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     base: str = Field(description="The recipe that is searched in, relative to this file.")
-    output_dir: str = Field(description="Folder of the sweep: its study, its runs, what came out.")
+    output_dir: Folder = Field(description="Folder of the sweep: its study, its runs, what came out.")
     trials: int = Field(
         ge=1, le=1_000_000, description="Trials of every arm, the default and failed ones among them."
     )

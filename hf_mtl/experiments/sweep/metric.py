@@ -8,6 +8,7 @@ from hf_mtl.errors import EVALUATE, Mistake, known
 from hf_mtl.evaluation import score_keys
 from hf_mtl.evaluation.registry import greater_is_better
 from hf_mtl.experiments.sweep.arms import Arm
+from hf_mtl.experiments.sweep.comparable import unlike_mistakes
 from hf_mtl.tasks import Task
 
 OF_ALL = ("average", "macro", "worst")
@@ -39,7 +40,7 @@ def metric_mistakes(metric: str, arm: Arm, pruned: bool) -> list[Mistake]:
         wrong.append(Mistake("metric", f"unknown score '{metric}'", known(scores, metric)))
     if pruned and arm.recipe.training.options().get("eval_strategy", "no") == "no":
         wrong.append(Mistake("pruning", f"is on, and a run of {arm.name} is not evaluated while it trains", EVALUATE))
-    return wrong
+    return wrong + unlike_mistakes(arm, metric)
 
 
 def value_of(results: Mapping[str, Any], metric: str) -> float | None:

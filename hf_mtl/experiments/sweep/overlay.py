@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import BaseModel
-
 from hf_mtl.experiments.results import Record
 from hf_mtl.experiments.sweep.arms import Arm, value_in
 from hf_mtl.experiments.sweep.file import Sweep
@@ -60,7 +58,7 @@ def overlay(arm: Arm, chosen: Record) -> dict[str, Any]:
         path, value = _whole(written, item.key)
         if path is None:  # left at its default
             path, value = tuple(item.key.split(".")), value_in(recipe, item.key)
-        if not isinstance(value, BaseModel) and value != {}:  # a section of which nothing is set
+        if value != {}:  # a section of which nothing is set
             _put(found, path, value)
     return found
 

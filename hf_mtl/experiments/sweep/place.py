@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from hf_mtl.experiments.sweep.file import Sweep
 from hf_mtl.experiments.sweep.report import RECORD
 from hf_mtl.reporting.json_files import write_json_atomic
 from hf_mtl.shown import hide_secrets
+from hf_mtl.training.folder.fresh_folder import place_mistakes
 
 _TO_MAKE_S = 0.5
 
@@ -37,21 +39,34 @@ def take(sweep: Sweep) -> None:
     """Make the folder of a sweep, or find that it is this sweep's.
 
     Raises:
-        RunError: If it holds another sweep, or something else.
+        RunError: If it holds another sweep, or something else, or cannot be written.
+    """
+    refuse_other(sweep)
+    record = sweep.output_dir / RECORD
+    if not record.exists():
+        sweep.output_dir.mkdir(parents=True, exist_ok=True)
+        write_json_atomic(record, described(sweep))
+
+
+def refuse_other(sweep: Sweep) -> None:
+    """Refuse a folder that is not this sweep's, and cannot become so; writes nothing.
+
+    Raises:
+        RunError: If it holds another sweep, or something else, or cannot be written.
     """
     folder, record = sweep.output_dir, sweep.output_dir / RECORD
+    if mistakes := place_mistakes(folder):
+        raise RunError([replace(item, key="output_dir") for item in mistakes])
     mine = described(sweep)
     if _is_there(record):
         found = _read(record)
         if changed := _changes(found, mine):
-            problem = f"{folder} holds a sweep with other values of {', '.join(changed)}"
+            problem = f"{folder} holds a sweep with other values, or other content of files, of {', '.join(changed)}"
             raise RunError(Mistake("output_dir", problem, "Give another folder, or move that one away."))
         return
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if folder.exists() and any(folder.iterdir()):
         problem = f"{folder} is not empty, and holds no sweep"
         raise RunError(Mistake("output_dir", problem, "Give another folder."))
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json_atomic(record, mine)
 
 
 def _is_there(record: Path) -> bool:

@@ -42,7 +42,8 @@ class Pruned(Exception):
 class PruneCallback(TrainerCallback):
     """Tells a trial what each evaluation of its run has shown, and ends a run that is not worth going on with.
 
-    A resumed run evaluates no step again that the study knows.
+    A resumed run reports no step again that the study knows. Of the last one it asks the pruner again: the process
+    before it may have been killed between the report and the answer.
 
     Args:
         trial: The trial.
@@ -54,7 +55,8 @@ class PruneCallback(TrainerCallback):
         self.trial = trial
         self.metric = metric
         self.prunes = prunes
-        self._seen = _last_step(trial)
+        self._reported = _last_step(trial)
+        self._asked = -1
 
     def on_evaluate(
         self,
@@ -70,12 +72,18 @@ class PruneCallback(TrainerCallback):
             Pruned: If it gives the trial up. Not after the last step, when nothing is left to be saved.
         """
         value = (metrics or {}).get(self.metric)
-        if value is None or math.isnan(value) or state.global_step <= self._seen:
+        step = state.global_step
+        if value is None or math.isnan(value) or step < self._reported or step <= self._asked:
             return
-        self._seen = state.global_step
-        self.trial.report(float(value), state.global_step)
-        if self.prunes and state.global_step < state.max_steps and self.trial.should_prune():
-            raise Pruned(state.global_step, float(value))
+        if step > self._reported:
+            self.trial.report(float(value), step)
+        self._reported = self._asked = step
+        if self.prunes and step < state.max_steps and self.trial.should_prune():
+            raise Pruned(step, float(value))
+
+    def on_train_end(self, *_: Any, **__: Any) -> None:
+        """Give up no run that has ended, which may be before its last step."""
+        self.prunes = False
 
 
 def _last_step(trial: "Trial") -> int:

@@ -11,9 +11,10 @@ from hf_mtl.experiments.results import Record
 from hf_mtl.experiments.sweep.answer import answer
 from hf_mtl.experiments.sweep.file import Sweep, read_sweep
 from hf_mtl.experiments.sweep.overlay import write_overlay
-from hf_mtl.experiments.sweep.place import identity, take
+from hf_mtl.experiments.sweep.place import identity, refuse_other, take
 from hf_mtl.experiments.sweep.preflight import refuse_unusable
 from hf_mtl.experiments.sweep.report import RECORD, write_answer
+from hf_mtl.experiments.sweep.storage import refuse_storage
 from hf_mtl.experiments.sweep.studies import Studies
 from hf_mtl.experiments.sweep.tables import state_table
 from hf_mtl.experiments.sweep.trial import run_trial
@@ -62,6 +63,8 @@ def run_sweep(
     sweep = read_sweep(path, overrides, allow_code)
     if not (sweep.output_dir / RECORD).exists():
         refuse_unusable(sweep)
+        refuse_other(sweep)
+        refuse_storage(sweep, identity(sweep))
     take(sweep)
     studies = Studies(sweep, identity(sweep))
     if workers > 1 and not studies.is_done():

@@ -10,7 +10,7 @@ from hf_mtl.experiments.sweep.arms import Arm, checked, space_mistakes
 from hf_mtl.experiments.sweep.scalarisation import KEY, Scalarisation, parse_scalarisation
 from hf_mtl.experiments.sweep.space import Dimension, parse_dimension
 from hf_mtl.recipe import Recipe
-from hf_mtl.recipe.nodes import Node
+from hf_mtl.recipe.nodes import Node, Origin
 
 ONLY_ARM = "base"
 """Name of the arm of a sweep that names none."""
@@ -86,9 +86,21 @@ def _dimensions(sections: Sequence[Node], mistakes: list[Mistake]) -> Iterator[D
             continue
         wrong: list[Mistake] = []
         dimension = parse_dimension(key, spec.plain(), spec.origin, wrong)
-        mistakes += [replace(item, where=str(spec.origin)) for item in wrong]
+        below = {f"search.{key}.{part}": str(node.origin) for part, node in _parts(spec).items()}
+        mistakes += [replace(item, where=below.get(item.key, str(spec.origin))) for item in wrong]
         if dimension is not None:
-            yield dimension
+            yield replace(dimension, places=_corner_places(spec))
+
+
+def _parts(spec: Node) -> dict[str, Node]:
+    return spec.value if isinstance(spec.value, dict) else {}
+
+
+def _corner_places(spec: Node) -> tuple[Origin, ...]:
+    """Return where the ends of a range, or the choices, were written."""
+    parts = _parts(spec)
+    nodes = parts["choices"].value if "choices" in parts else [parts["low"], parts["high"]]
+    return tuple(node.origin for node in nodes)
 
 
 def _searched(section: dict[str, Node]) -> dict[str, Node]:

@@ -4,7 +4,7 @@ import json
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -39,10 +39,12 @@ class Dimension(ABC):
     Args:
         key: The dotted key, which is also the name of the study's parameter.
         where: Where its values were written.
+        places: Where each of its corners was, as an override may have put one of them there; empty: all with the key.
     """
 
     key: str
     where: Origin
+    places: tuple[Origin, ...] = field(default=(), kw_only=True)
 
     @abstractmethod
     def suggest(self, trial: "Trial") -> Any:
@@ -51,6 +53,11 @@ class Dimension(ABC):
     @abstractmethod
     def corners(self) -> list[Any]:
         """Return the values that must be valid before anything is run."""
+
+    def placed_corners(self) -> list[tuple[Any, Origin]]:
+        """Return the corners, each with where it was written."""
+        corners = self.corners()
+        return list(zip(corners, self.places or [self.where] * len(corners), strict=True))
 
     @abstractmethod
     def value(self, drawn: Any) -> Any:
@@ -206,8 +213,15 @@ def _divides(step: float, length: float) -> bool:
     return math.isclose(count, round(count), abs_tol=_CLOSE)
 
 
-def _canonical(value: Any) -> Any:
-    """Return a thing that is chosen by name alone as its name."""
-    if isinstance(value, Mapping) and len(value) == 1 and next(iter(value)) in ("name", "type"):
-        return next(iter(value.values()))
-    return label(value) if not isinstance(value, str) else value
+def _canonical(value: Any) -> str:
+    """Return a label that is the same for a thing that is chosen by name alone and for its name."""
+    return label(_by_name(value))
+
+
+def _by_name(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_by_name(item) for item in value]
+    if not isinstance(value, Mapping):
+        return value
+    alone = len(value) == 1 and next(iter(value)) in ("name", "type")
+    return next(iter(value.values())) if alone else {key: _by_name(item) for key, item in value.items()}

@@ -7,22 +7,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hf_mtl.errors import Mistake, RunError, one_line
 from hf_mtl.experiments.claims import claim
 from hf_mtl.experiments.results import Record, Results
 from hf_mtl.experiments.sweep.arms import Arm
-from hf_mtl.experiments.sweep.file import JOURNAL, Sweep
-from hf_mtl.experiments.sweep.journal import open_journal
+from hf_mtl.experiments.sweep.file import Sweep
 from hf_mtl.experiments.sweep.pruning import make_pruner
 from hf_mtl.experiments.sweep.sampling import Stage, sampler_of, stage_of
+from hf_mtl.experiments.sweep.storage import (
+    IDENTITY,
+    RESULTS,
+    name_of,
+    open_storage,
+    refuse_lost,
+    refuse_other_study,
+)
 
 if TYPE_CHECKING:
-    from optuna.storages import BaseStorage
     from optuna.study import Study
     from optuna.trial import FrozenTrial, Trial
 
 _PAUSE_S = 0.05
-_IDENTITY = "sweep"
 
 
 @dataclass(frozen=True)
@@ -69,10 +73,10 @@ class Studies:
 
     def __init__(self, sweep: Sweep, identity: str):
         self.sweep = sweep
-        self.results = Results(sweep.output_dir / "results.jsonl")
+        self.results = Results(sweep.output_dir / RESULTS)
         self.claims = sweep.output_dir / "claims"
         self._identity = identity
-        self._storage = _open_storage(sweep)
+        self._storage = open_storage(sweep)
         self._studies = {arm.name: self._open(arm) for arm in sweep.arms}
         with self.alone():
             for arm in sweep.arms:
@@ -80,25 +84,15 @@ class Studies:
 
     def _refuse_other_results(self, arm: Arm) -> None:
         """Refuse results that are not those of the study: one of the two files was lost, or is of another time."""
-        trials = self.trials(arm.name)
         recorded = {
             int(item["trial"]) for item in self.results.all() if item["kind"] == "trial" and item["arm"] == arm.name
         }
-        ended = {trial.number for trial in trials if trial.state.is_finished()}
-        for lacking, holder, other in (
-            (ended - recorded, self.results.path.name, "the study"),
-            (recorded - {trial.number for trial in trials}, "the study", self.results.path.name),
-        ):
-            if lacking:
-                problem = f"{holder} lacks {len(lacking)} of the trials of '{arm.name}' that {other} has"
-                remedy = f"Put the file back that belongs to it, or move {self.sweep.output_dir} away and start anew"
-                raise RunError(Mistake("output_dir", problem, remedy))
+        refuse_lost(self.sweep, arm.name, self.trials(arm.name), recorded)
 
     def _open(self, arm: Arm) -> "Study":
         import optuna
 
-        # The hyperband pruner reads the name: equal sweeps have equal ones.
-        name = arm.name if self.sweep.storage == JOURNAL else f"{self.sweep.output_dir.as_posix()}/{arm.name}"
+        name = name_of(self.sweep, arm)
         direction = "maximize" if self.sweep.maximize else "minimize"
         with self.alone():
             study = optuna.create_study(
@@ -108,12 +102,11 @@ class Studies:
                 pruner=make_pruner(self.sweep.pruning),
                 load_if_exists=True,
             )
-            known = study.user_attrs.get(_IDENTITY)
+            known = study.user_attrs.get(IDENTITY)
             if known is None:
-                study.set_user_attr(_IDENTITY, self._identity)
-            elif known != self._identity:
-                problem = f"holds a study '{name}' of another sweep"
-                raise RunError(Mistake("storage", problem, "Give another output_dir, or another storage."))
+                study.set_user_attr(IDENTITY, self._identity)
+            else:
+                refuse_other_study(name, known, self._identity)
         return study
 
     def study(self, arm: str) -> "Study":
@@ -211,22 +204,3 @@ class Studies:
 
 _STATES = {"complete": "COMPLETE", "failed": "FAIL", "pruned": "PRUNED"}
 """Ends of a trial, as the results name them, and optuna's words."""
-
-
-def _open_storage(sweep: Sweep) -> "BaseStorage":
-    """Open what keeps the studies.
-
-    Raises:
-        RunError: If a database cannot be opened, or the journal is damaged.
-    """
-    import optuna
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    if sweep.storage == JOURNAL:
-        sweep.output_dir.mkdir(parents=True, exist_ok=True)
-        return open_journal(sweep.output_dir / "study.journal")
-    try:
-        return optuna.storages.RDBStorage(sweep.storage)
-    except Exception as error:  # of sqlalchemy, the driver, or the network
-        problem = f"cannot be opened ({type(error).__name__}: {one_line(error)})"
-        raise RunError(Mistake("storage", problem, "Give the URL of a database that can be written.")) from error

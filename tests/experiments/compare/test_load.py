@@ -105,3 +105,31 @@ def test_the_resolved_study_is_the_same_study_from_any_folder(tmp_path: Path) ->
     )
     for name, arm in study.arms.items():
         assert [part.recipe for part in again.arms[name].parts] == [part.recipe for part in arm.parts]
+
+
+def test_seeds_and_names_that_no_run_could_have_are_said_with_the_studys_line(tmp_path: Path) -> None:
+    path = write_study(tmp_path, seeds=[0, 2**32])
+    (found,) = said(path)
+    line = 1 + path.read_text().splitlines().index("- 4294967296")
+    assert found.startswith(f"study.yaml:{line}: seeds.1: found 4294967296. Allowed: less than 4294967296.")
+    (found,) = said(write_study(tmp_path, arms={"a" * 300: {}, "b" * 100: {}}))
+    assert f"arms: '{'a' * 20}...' is a name of 300 letters. Allowed: at most 100" in found
+
+
+def test_more_runs_than_a_study_can_have_are_refused(tmp_path: Path) -> None:
+    (found,) = said(write_study(tmp_path, seeds=1000, folds=10, repeats=1000))
+    assert "folds: asks for " in found
+    assert "000,000 runs. Allowed: at most 1,000,000." in found
+
+
+def test_a_mistake_of_the_command_line_is_said_with_its_key(tmp_path: Path) -> None:
+    path = write_study(tmp_path)
+    for word, start in (
+        ("seeds=two", "seeds: found 'two'. Allowed: a whole number or a list."),
+        ("arms.uw.training.seed=3", "arms.uw.training.seed: is decided for all runs alike."),
+        ("arms.uw.balancing.weighting=nosuch", "arms.uw.balancing.weighting: unknown weighting 'nosuch'."),
+        ("set.balancing.weighting=nosuch", "balancing.weighting: unknown weighting 'nosuch'."),
+    ):
+        found = said(path, word)
+        assert found[0].startswith(f"command line: {start}"), word
+    assert len(said(path, "set.training.seed=3")) == 1

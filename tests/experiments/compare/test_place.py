@@ -115,3 +115,13 @@ def test_a_study_that_moved_with_its_file_goes_on(tmp_path: Path, monkeypatch: p
     shutil.move(tmp_path / "a", tmp_path / "b")
     monkeypatch.chdir(tmp_path / "b")
     assert begun(Path("study.yaml")) == []
+
+
+def test_a_studys_own_file_is_not_written_over_and_the_one_that_it_wrote_may_be_run(tmp_path: Path) -> None:
+    path = write_study(tmp_path, arms=ARMS, output_dir=str(tmp_path))
+    text = path.read_text()
+    with pytest.raises(RunError, match="output_dir: .* holds the study's own file, over which study.yaml would be"):
+        begun(path)
+    assert path.read_text() == text
+    begun(write_study(tmp_path / "other", arms=ARMS))
+    assert begun(tmp_path / "other" / "out" / "study.yaml") == []

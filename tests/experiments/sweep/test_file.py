@@ -1,5 +1,6 @@
 """The file of a sweep: what it may say, and every mistake at once with its line."""
 
+import math
 from pathlib import Path
 
 import jsonschema
@@ -144,6 +145,9 @@ arms:
         ({"pruning": {"name": "median", "n_warmup": 1}}, "pruning.n_warmup: unknown key 'n_warmup'."),
         ({"pruning": {"name": "percentile", "percentile": 200.0}}, "pruning: 'percentile': Percentile"),
         ({"pruning": 3}, "pruning: found 3. Allowed: off, a name, or a mapping with name and "),
+        ({"output_dir": ""}, "output_dir: found ''. Allowed: the path of a folder."),
+        ({"arms": {"a" * 101: {}}}, f"arms: '{'a' * 20}...' is a name of 101 letters. Allowed: at most 100, as it"),
+        ({"pruning": {"name": "threshold", "lower": math.inf}}, "pruning.lower: found inf. Allowed: a finite "),
         ({"metric": "topic_f1"}, "metric: unknown score 'topic_f1'. Known: average, "),
     ],
 )
@@ -152,7 +156,7 @@ def test_one_mistake_is_said(folder: Path, keys: dict[str, object], said: str) -
     key = next(iter(keys))
     lines = (folder / "sweep.yaml").read_text().splitlines()
     place = next((number for number, line in enumerate(lines, 1) if line.startswith(key)), 1)
-    starts = [f"sweep.yaml:{line}: {said}" for line in (place, place + 2)]  # of a pruner's option its own line
+    starts = [f"sweep.yaml:{line}: {said}" for line in range(place, place + 3)]  # or of what lies below
     assert len(found) == 1
     assert found[0].startswith(tuple(starts))
 
@@ -182,3 +186,22 @@ def test_pruning_asks_for_evaluations(folder: Path) -> None:
     assert any(
         ": pruning: is on, and a run of base is not evaluated while it trains. " in text for text in mistakes(path)
     )
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("trials=two", "command line: trials: found 'two'. Allowed: a whole number."),
+        ("search.training.learning_rate.low=abc", "command line: search.training.learning_rate.low: found 'abc'."),
+        ("search.training.learning_rate.step=-1.0", "command line: search.training.learning_rate.step: found -1.0."),
+        ("search.training.weight_decay.high=-0.5", "command line: training.weight_decay: found -0.5."),
+        ("search.training.weight_decay.log=true", "sweep.yaml:6: search.training.weight_decay.low: found -1 with "),
+        ("set.training.max_steps=two", "command line: training.max_steps: found 'two'. Allowed: a whole number."),
+    ],
+)
+def test_a_mistake_is_said_where_that_part_of_it_was_written(folder: Path, word: str, said: str) -> None:
+    search = {
+        "training.weight_decay": {"low": -1 if "decay" in word else 0, "high": 0.1},
+        "training.learning_rate": {"low": 1e-4, "high": 1e-2},
+    }
+    assert any(text.startswith(said) for text in mistakes(worlds.write(folder, search=search), word))

@@ -16,9 +16,7 @@ def test_a_sweep_may_grow_in_its_folder_and_change_in_nothing_else(tmp_path: Pat
     take(worlds.read(tmp_path, trials=60))
     other = worlds.read(tmp_path, seed=3, set={"training.max_steps": 9})
     assert identity(other) != identity(sweep) == identity(worlds.read(tmp_path, trials=60))
-    problem = (
-        "output_dir: .*out holds a sweep with other values of seed, recipes.base.training.max_steps. Give another"
-    )
+    problem = "output_dir: .*out holds a sweep with other values, or other content of files, of seed, recipes.base.training.max_steps. Give another"
     with pytest.raises(RunError, match=problem):
         take(other)
 
@@ -27,7 +25,7 @@ def test_other_rows_in_the_files_make_another_sweep(tmp_path: Path) -> None:
     take(worlds.read(tmp_path))
     file = tmp_path / "topic.train.jsonl"
     file.write_text("".join(file.read_text().splitlines(keepends=True)[1:]))
-    with pytest.raises(RunError, match=r"a sweep with other values of recipes\.base\.files\..*topic\.train\.jsonl"):
+    with pytest.raises(RunError, match=r"other content of files, of recipes\.base\.tasks\.topic\..*train"):
         take(worlds.read(tmp_path))
 
 

@@ -73,6 +73,28 @@ def test_a_step_is_reported_once_also_after_a_resume() -> None:
     assert made.trials[0].intermediate_values == {2: 0.1, 4: 0.2}
 
 
+def test_a_trial_whose_worker_was_killed_before_the_pruners_answer_is_given_up_at_the_same_step() -> None:
+    made = study(pruning={"name": "threshold", "lower": 0.9})
+    trial = made.ask()
+    trial.report(0.5, 2)  # and killed
+    resumed = PruneCallback(optuna.trial.Trial(made, trial._trial_id), "eval_average")
+    evaluated(resumed, 1, 0.1)
+    with pytest.raises(Pruned) as caught:
+        evaluated(resumed, 2, 0.5)
+    assert caught.value.step == 2
+    assert made.trials[0].intermediate_values == {2: 0.5}
+
+
+def test_the_pruner_is_asked_once_of_a_step_and_not_of_a_run_that_has_ended() -> None:
+    made = study(pruning={"name": "threshold", "lower": 0.5})
+    callback = PruneCallback(made.ask(), "eval_average")
+    evaluated(callback, 2, 0.6)
+    made.pruner = make_pruner({"name": "threshold", "lower": 0.9})  # as other trials may have changed its mind
+    evaluated(callback, 2, 0.6)
+    callback.on_train_end(TrainingArguments(), TrainerState(), TrainerControl())
+    evaluated(callback, 3, 0.6)
+
+
 def test_an_undefined_score_is_not_reported() -> None:
     made = study(pruning={"name": "threshold", "lower": 0.9})
     evaluated(PruneCallback(made.ask(), "eval_average"), 2, float("nan"))

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -149,6 +150,37 @@ def test_a_score_without_validation_rows_ends_it_likewise(tmp_path: Path) -> Non
     path = worlds.write(tmp_path, set=none, metric="topic_f1_macro")
     with pytest.raises(RecipeError, match="no validation rows of base for 'topic_f1_macro'"):
         run_sweep(path, run=worlds.recording([]))
+
+
+@pytest.mark.parametrize("url", ["sqlite:////nowhere/at/all/x.db", "nosuch://x"])
+def test_a_storage_that_cannot_be_opened_leaves_no_folder_and_the_corrected_file_runs(
+    tmp_path: Path, tested: list[Path], url: str
+) -> None:
+    with pytest.raises(RunError, match="storage: cannot be opened"):
+        run_sweep(worlds.write(tmp_path, trials=1, storage=url), run=worlds.recording([]))
+    assert not (tmp_path / "out").exists()
+    inside = f"sqlite:///{tmp_path}/out/study.db"
+    for _ in range(2):
+        assert run_sweep(worlds.write(tmp_path, trials=1, storage=inside), run=worlds.recording([]))[1] is not None
+
+
+def test_a_database_with_other_studies_or_whose_folder_is_lost_leaves_no_folder(
+    tmp_path: Path, tested: list[Path]
+) -> None:
+    keys = {"trials": 1, "storage": f"sqlite:///{tmp_path}/study.db"}
+    run_sweep(worlds.write(tmp_path, **keys), run=worlds.recording([]))
+    shutil.move(tmp_path / "out", tmp_path / "moved")
+    with pytest.raises(RunError, match="lacks 1 of the trials of 'base' that the study has"):
+        run_sweep(worlds.write(tmp_path, **keys), run=worlds.recording([]))
+    with pytest.raises(RunError, match="of another sweep"):
+        run_sweep(worlds.write(tmp_path, **keys, seed=7), run=worlds.recording([]))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match="output_dir: .*cannot be written"):
+        run_sweep(worlds.write(tmp_path, output_dir=str(tmp_path / "file" / "out")), run=worlds.recording([]))
 
 
 def test_launched_processes_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

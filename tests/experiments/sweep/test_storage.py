@@ -1,0 +1,34 @@
+"""What a database may hold before a sweep's folder is made."""
+
+from pathlib import Path
+
+import pytest
+
+from hf_mtl.errors import RunError
+from hf_mtl.experiments.sweep.storage import name_of, refuse_storage
+from hf_mtl.experiments.sweep.studies import Studies
+from tests.experiments.sweep import worlds
+
+
+def test_a_database_with_no_study_or_an_empty_one_of_the_sweep_is_taken(tmp_path: Path) -> None:
+    sweep = worlds.read(tmp_path, storage=f"sqlite:///{tmp_path}/study.db")
+    refuse_storage(sweep, "me")
+    Studies(sweep, "me")
+    refuse_storage(sweep, "me")
+    with pytest.raises(RunError, match="storage: holds a study '.*/out/base' of another sweep"):
+        refuse_storage(sweep, "you")
+
+
+def test_one_that_comes_to_be_in_the_folder_is_not_made_before_that(tmp_path: Path) -> None:
+    for storage in ("journal", f"sqlite:///{tmp_path}/out/study.db"):
+        refuse_storage(worlds.read(tmp_path, storage=storage), "me")
+        assert not (tmp_path / "out").exists()
+    with pytest.raises(RunError, match="storage: cannot be opened"):
+        refuse_storage(worlds.read(tmp_path, storage=f"sqlite:///{tmp_path}/out/below/study.db"), "me")
+
+
+def test_studies_of_a_shared_database_are_told_apart_by_the_folder(tmp_path: Path) -> None:
+    sweep = worlds.read(tmp_path, storage=f"sqlite:///{tmp_path}/study.db")
+    assert name_of(sweep, sweep.arms[0]) == f"{tmp_path.as_posix()}/out/base"
+    journal = worlds.read(tmp_path)
+    assert name_of(journal, journal.arms[0]) == "base"
