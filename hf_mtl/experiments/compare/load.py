@@ -61,7 +61,7 @@ def load_study(path: str | Path, overrides: Iterable[str] = (), allow_code: bool
         RecipeError: With everything that is wrong in the study and in any of its arms.
     """
     mistakes: list[Mistake] = []
-    node = apply_overrides(read_extended(path, mistakes), overrides, mistakes)
+    node = apply_overrides(read_extended(path, mistakes, "study"), overrides, mistakes)
     file = validate(StudyFile, node.plain(), (), mistakes)
     code: Code = "allowed" if allow_code else "refused"
     arms, base = _arms(node, code, mistakes)
@@ -86,7 +86,7 @@ def read_study(path: str | Path) -> dict[str, Any]:
         RecipeError: With everything that is wrong in it.
     """
     mistakes: list[Mistake] = []
-    node = read_extended(path, mistakes)
+    node = read_extended(path, mistakes, "study")
     file = validate(StudyFile, node.plain(), (), mistakes)
     if file is None or mistakes:
         raise RecipeError(told_once(mistakes, Places.of(node)))
