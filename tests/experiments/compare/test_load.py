@@ -96,3 +96,11 @@ def test_the_resolved_study_is_the_same_study_from_any_folder(tmp_path: Path) ->
     )
     for name, arm in study.arms.items():
         assert [part.recipe for part in again.arms[name].parts] == [part.recipe for part in arm.parts]
+
+
+def test_what_all_arms_share_is_said_once(tmp_path: Path) -> None:
+    decided = {"training.seed": 1, "training": {"output_dir": "x"}}
+    found = said(write_study(tmp_path, set=decided))
+    assert [text.split(": ")[1] for text in found] == ["training.seed", "training.output_dir"]
+    (found_base,) = said(write_study(tmp_path, base="nowhere.yaml"))
+    assert found_base.startswith("study.yaml:1: base: no such file: 'nowhere.yaml'.")
