@@ -7,7 +7,7 @@ from typing import Any
 
 from hf_mtl.errors import Mistake, RecipeError, known
 from hf_mtl.experiments.arms import name_mistakes, told_once
-from hf_mtl.experiments.compare.arms import Arm, absolute, lengths_of, parse_arm, told_of
+from hf_mtl.experiments.compare.arms import Arm, absolute, lengths_of, parse_arm, same_arm_mistakes, told_of
 from hf_mtl.experiments.compare.contenders import contender_mistakes
 from hf_mtl.experiments.compare.schema import GROUPS, StudyFile
 from hf_mtl.recipe.extends import read_extended
@@ -67,6 +67,7 @@ def load_study(path: str | Path, overrides: Iterable[str] = (), allow_code: bool
     arms, base = _arms(node, code, mistakes)
     if file is None:
         raise RecipeError(told_once(mistakes, Places.of(node)))
+    mistakes += same_arm_mistakes(arms)
     reference = _reference(file, arms, mistakes)
     mistakes += _budget_mistakes(node, file)
     if base is not None:

@@ -104,3 +104,29 @@ def test_what_all_arms_share_is_said_once(tmp_path: Path) -> None:
     assert [text.split(": ")[1] for text in found] == ["training.seed", "training.output_dir"]
     (found_base,) = said(write_study(tmp_path, base="nowhere.yaml"))
     assert found_base.startswith("study.yaml:1: base: no such file: 'nowhere.yaml'.")
+
+
+def test_an_arm_that_is_another_one_is_refused(tmp_path: Path) -> None:
+    """However it is written: the base says uw."""
+    arms = {
+        "single_task": "single_task",
+        "uw": {},
+        "again": {"balancing": {"weighting": "uw"}},
+        "alone": {"groups": [["mood"], ["topic"]]},
+        "ew": {"balancing.weighting": "ew"},
+    }
+    found = said(write_study(tmp_path, arms=arms))
+    assert [text.partition(". ")[0].partition(": ")[2] for text in found] == [
+        "arms.again: is the same recipe as uw",
+        "arms.alone: is the same recipe as single_task",
+    ]
+
+
+def test_arms_that_share_some_of_their_runs_are_allowed(tmp_path: Path) -> None:
+    path = write_study(tmp_path)
+    base = yaml.safe_load((tmp_path / "recipe.yaml").read_text())
+    base["tasks"]["other"] = base["tasks"]["mood"]
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(base, sort_keys=False))
+    groups = {"single_task": "single_task", "two": {"groups": [["topic", "mood"], ["other"]]}, "uw": {}}
+    path.write_text(yaml.safe_dump({"base": "recipe.yaml", "arms": groups}))
+    assert set(load_study(path).arms) == set(groups)
