@@ -4,9 +4,12 @@ import argparse
 from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from hf_mtl.errors import Mistake, UserError
+from hf_mtl.errors import Mistake, RecipeError, UserError
+
+if TYPE_CHECKING:
+    from hf_mtl.recipe.kinds import Kind
 
 
 def add_report(commands: "argparse._SubParsersAction[Any]") -> None:
@@ -84,13 +87,47 @@ def study_folder(path: Path) -> tuple[Path, dict[str, Any] | None]:
     if path.suffix not in (".yaml", ".yml"):
         raise UserError(Mistake("", f"{path}: is no folder, and no YAML file", "Name the folder that it lies in"))
     from hf_mtl.experiments.compare.load import read_study
-    from hf_mtl.recipe.extends import read_extended
 
-    place = read_extended(path, []).plain().get("output_dir")
-    if isinstance(place, str) and (Path(place).expanduser() / "sweep.json").is_file():
-        return Path(place).expanduser(), None
+    if (found := _sweep_folder(path)) is not None:
+        return found, None
+    _refuse_recipe(path)
     said = read_study(path)
     return path.parent if (path.parent / "results.jsonl").is_file() else Path(said["output_dir"]), said
+
+
+def _sweep_folder(path: Path) -> Path | None:
+    """Return the folder of a sweep that has begun; None of any other file."""
+    sweep, found = _read_as(path, "sweep")
+    place = sweep.get("output_dir")
+    folder = Path(place).expanduser() if isinstance(place, str) else None
+    if folder is not None and (folder / "sweep.json").is_file():
+        return folder
+    if found == "sweep":
+        raise UserError(Mistake("", f"{path}: is a sweep that has not begun", f"Run it: hf-mtl sweep {path}"))
+    return None
+
+
+def _refuse_recipe(path: Path) -> None:
+    """Refuse a recipe, and name the folder of its run."""
+    recipe, found = _read_as(path, "recipe")
+    if found != "recipe":
+        return
+    training = recipe.get("training")
+    place = training.get("output_dir") if isinstance(training, dict) else None
+    such = f": hf-mtl report {place}" if isinstance(place, str) else ""
+    raise UserError(Mistake("", f"{path}: is a recipe", f"Name the folder of its run{such}"))
+
+
+def _read_as(path: Path, kind: "Kind") -> tuple[dict[str, Any], "Kind | None"]:
+    """Read a file, with what it extends, and tell its kind; nothing where it is clearly of another, or unreadable."""
+    from hf_mtl.recipe.extends import read_extended
+    from hf_mtl.recipe.kinds import kind_of
+
+    try:
+        node = read_extended(path, [], kind)
+    except RecipeError:
+        return {}, None
+    return node.plain(), kind_of(node)
 
 
 def _report_run(folder: Path, say: Callable[[str], None]) -> None:

@@ -15,28 +15,26 @@ _OF_ROWS = ("tasks", "data", "model")
 
 
 def prepared_once(recipes: Iterable[tuple[str, Recipe]]) -> Iterator[tuple[str, Prepared]]:
-    """Load the rows and the tokenizer of recipes, as their runs will; of those with the same rows for the first only.
+    """Load the rows and the tokenizer of recipes, as their runs will; those with the same rows are loaded once.
 
     Args:
         recipes: The key of each in its file, to name in mistakes; empty: none is needed; and the recipe.
 
     Yields:
-        The key, and what was loaded.
+        The key of each, and what was loaded.
 
     Raises:
         UserError: If they cannot be used.
     """
-    seen: set[str] = set()
+    seen: dict[str, Prepared] = {}
     for key, recipe in recipes:
         sections = recipe.to_dict()
         with _said_of(key), no_bars():
             args = make_arguments(recipe)
             mine = digest([sections.get(name) for name in _OF_ROWS])
-            if mine in seen:
-                continue
-            seen.add(mine)
-            found = prepare(recipe, args, tokenizer_folder=None)
-        yield key, found
+            if mine not in seen:
+                seen[mine] = prepare(recipe, args, tokenizer_folder=None)
+        yield key, replace(seen[mine], recipe=recipe, args=args)
 
 
 @contextmanager

@@ -11,6 +11,9 @@ from types import FrameType
 
 from hf_mtl.errors import Terminated
 
+NO_REPORT = "--no-report"
+"""The option of a worker: the answer is another's to give."""
+
 OUTPUT = "output.txt"
 """The lines that a trial's run prints, warnings too."""
 
@@ -28,7 +31,7 @@ def worker_command(
         python: The interpreter.
     """
     allowed = ["--allow-code"] if allow_code else []
-    return [python, "-m", "hf_mtl", name, file, *overrides, *allowed, "--no-report"]
+    return [python, "-m", "hf_mtl", name, file, *overrides, *allowed, NO_REPORT]
 
 
 def run_local(worker: Sequence[str], workers: int) -> list[int]:

@@ -1,7 +1,9 @@
 """A causal language model says how likely answers are after prompts."""
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +23,7 @@ from hf_mtl.modeling.tokenizer_files import read_tokenizer
 
 KEY = "baselines.llm.model"
 _REMEDY = "Give the Hub id, or the folder, of a causal language model with its tokenizer; check the connection"
+_WEIGHTS = ("*.safetensors", "*.bin")
 _LOGITS = 1 << 25
 """The most logits of a batch, in float32 128 MB."""
 _NO_LIMIT = 1_000_000  # what tokenizers say that know none is far beyond
@@ -33,17 +36,20 @@ def check_language_model(name: str) -> tuple[PreTrainedConfig, PreTrainedTokeniz
         name: Hub id, folder, or ``python:package/folder``.
 
     Raises:
-        ModelError: If there is none, or it is no causal language model.
+        ModelError: If there is none, it is no causal language model, or its folder has no weights.
     """
     try:
+        path = resolve_backbone(name)
         config = load_encoder_config(name)
-        tokenizer = read_tokenizer(resolve_backbone(name), name)
+        tokenizer = read_tokenizer(path, name)
     except ModelError as error:
         raise ModelError(replace(item, key=KEY, remedy=_REMEDY) for item in error.mistakes) from error
     kind = config.model_type
     if kind not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES or kind in MODEL_FOR_MASKED_LM_MAPPING_NAMES:
         problem = f"'{name}' is a {kind}, which is no causal language model"
         raise ModelError(Mistake(KEY, problem, "Name one, such as a GPT-2, a Llama or a Qwen"))
+    if os.path.isdir(path) and not any(file for names in _WEIGHTS for file in Path(path).glob(names)):
+        raise ModelError(Mistake(KEY, f"'{name}' has no weights: no file {' or '.join(_WEIGHTS)}", _REMEDY))
     return config, tokenizer
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from hf_mtl.errors import Mistake, RecipeError
 from hf_mtl.file_kinds import other_kind
+from hf_mtl.recipe.kinds import Kind
 
 MOST_BYTES = 1 << 20
 MOST_VALUES = 50_000
@@ -17,8 +18,6 @@ MOST_CHARACTERS = 2_000_000
 LONGEST_TEXT = 10_000
 DEEPEST = 100
 MOST_FILES = 100
-
-_WRITE_IT = "Write the recipe to a file, and give the path of that."
 
 
 @dataclass
@@ -78,29 +77,32 @@ def refuse_depth(depth: int) -> None:
     _refuse_if(depth > DEEPEST, f"values nested more than {DEEPEST} deep")
 
 
-def read_text(path: Path) -> str:
-    """Read a recipe's file.
+def read_text(path: Path, kind: Kind = "recipe") -> str:
+    """Read the file of a recipe, a study or a sweep.
 
     Args:
         path: The file, as the user would name it in a message.
+        kind: What is asked for, to say in messages.
 
     Raises:
         RecipeError: If there is no such file, or it is none, too large, or no text in UTF-8.
     """
+    remedy = f"Give the path of a {kind}, a YAML file."
     try:
-        kind = other_kind(os.stat(path).st_mode)
-        if kind:  # reading one may never end, or take away what another process is to read
-            raise RecipeError(Mistake("", f"is {kind}, not a file", _WRITE_IT, str(path)))
+        other = other_kind(os.stat(path).st_mode)
+        if other:  # reading one may never end, or take away what another process is to read
+            write_it = f"Write the {kind} to a file, and give the path of that."
+            raise RecipeError(Mistake("", f"is {other}, not a file", write_it, str(path)))
         with open(path, "rb") as file:
             data = file.read(MOST_BYTES + 1)
     except (OSError, ValueError) as error:  # ValueError: a path with a NUL character
         reason = "no such file" if isinstance(error, FileNotFoundError) else f"cannot be read: {error}"
-        raise RecipeError(Mistake("", reason, "Give the path of a recipe, a YAML file.", str(path))) from None
+        raise RecipeError(Mistake("", reason, remedy, str(path))) from None
     if len(data) > MOST_BYTES:
         problem = f"has more than {MOST_BYTES >> 20} MB"
-        raise RecipeError(Mistake("", problem, "Is it a recipe? Data belong into files of their own.", str(path)))
+        raise RecipeError(Mistake("", problem, f"Is it a {kind}? Data belong into files of their own.", str(path)))
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
         problem = f"is not UTF-8 text: byte {error.start + 1:,} is 0x{data[error.start]:02x}"
-        raise RecipeError(Mistake("", problem, "Give the path of a recipe, a YAML file.", str(path))) from None
+        raise RecipeError(Mistake("", problem, remedy, str(path))) from None

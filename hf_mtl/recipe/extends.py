@@ -11,6 +11,7 @@ from pathlib import Path
 from hf_mtl.errors import Mistake, RecipeError
 from hf_mtl.plain import describe
 from hf_mtl.recipe.bounds import MOST_FILES, Size
+from hf_mtl.recipe.kinds import Kind, refuse_other_kind
 from hf_mtl.recipe.merge import merge
 from hf_mtl.recipe.nodes import Node, Origin
 from hf_mtl.recipe.yaml_source import read_yaml
@@ -18,20 +19,23 @@ from hf_mtl.recipe.yaml_source import read_yaml
 _ONE_ORDER = "A file comes after all that it extends, and the files of a list stand in one order everywhere."
 
 
-def read_extended(path: str | Path, mistakes: list[Mistake]) -> Node:
-    """Read a recipe and everything that it extends, merged.
+def read_extended(path: str | Path, mistakes: list[Mistake], kind: Kind = "recipe") -> Node:
+    """Read a file and everything that it extends, merged.
 
     Args:
-        path: The recipe, as the user named it.
+        path: The file, as the user named it.
         mistakes: Receives what is wrong without being in the way.
+        kind: What it is to be.
 
     Raises:
-        RecipeError: If a file cannot be read, a recipe extends itself, or two recipes want their bases in opposite
-            orders.
+        RecipeError: If a file cannot be read, is clearly of another kind, or extends itself, or two files want their
+            bases in opposite orders.
     """
-    family = _Family(mistakes)
+    family = _Family(mistakes, kind)
     top = family.read(Path(path), (), None)
-    return Node(family.merged(family.orders[top]).value, family.nodes[top].origin)
+    found = Node(family.merged(family.orders[top]).value, family.nodes[top].origin)
+    refuse_other_kind(found, kind)
+    return found
 
 
 def read_together(files: Sequence[tuple[str, Origin]], mistakes: list[Mistake]) -> Node:
@@ -54,10 +58,12 @@ class _Family:
 
     Args:
         mistakes: Receives what is wrong without being in the way.
+        kind: What they are to be.
     """
 
-    def __init__(self, mistakes: list[Mistake]):
+    def __init__(self, mistakes: list[Mistake], kind: Kind = "recipe"):
         self.mistakes = mistakes
+        self.kind = kind
         self.names: dict[Path, Path] = {}  # as the user would name the file
         self.nodes: dict[Path, Node] = {}
         self.orders: dict[Path, list[Path]] = {}  # what a file extends, in order of merging, itself last
@@ -71,7 +77,7 @@ class _Family:
         if len(self.nodes) >= MOST_FILES:
             problem, remedy = f"leads to more than {MOST_FILES} files", "Write some of them together."
             raise RecipeError(Mistake("extends", problem, remedy, str(origin)))
-        node = read_yaml(path, self.mistakes, self.size)
+        node = read_yaml(path, self.mistakes, self.size, self.kind)
         self.names[key], self.nodes[key] = path, node
         extends = node.value.pop("extends", Node(None, node.origin))
         bases = [self.named(name, path.parent, (*chain, path), extends.origin) for name in self._listed(extends)]
@@ -102,13 +108,15 @@ class _Family:
         if _resolve(base) in {_resolve(file) for file in chain}:
             circle = " -> ".join(str(file) for file in (*chain, base))
             raise RecipeError(
-                Mistake("extends", f"a circle: {circle}", "A recipe cannot extend itself.", str(origin))
+                Mistake("extends", f"a circle: {circle}", f"A {self.kind} cannot extend itself.", str(origin))
             )
         # A folder, pipe or device is told apart where it is opened.
         if not os.path.exists(base):
             problem, remedy = f"no such file: {describe(name)}", f"It is relative to {folder}."
             raise RecipeError(Mistake("extends", problem, remedy, str(origin)))
-        return self.read(base, chain, origin)
+        key = self.read(base, chain, origin)
+        refuse_other_kind(self.nodes[key], self.kind, origin)
+        return key
 
     def order(self, bases: list[Path], origin: Origin) -> list[Path]:
         """Return the files below a list of bases, in order of merging: C3, which finds the last of them first."""

@@ -13,6 +13,7 @@ import yaml
 from hf_mtl.errors import Mistake, RecipeError
 from hf_mtl.plain import MERGE, SCALARS, TAG, KeyPath, describe, dotted, shorten
 from hf_mtl.recipe.bounds import Size, TooLarge, read_text, refuse_depth
+from hf_mtl.recipe.kinds import NEEDS, Kind
 from hf_mtl.recipe.nodes import Node, Origin
 from hf_mtl.recipe.scalars import scalar_value
 
@@ -48,24 +49,25 @@ for _kind, (_pattern, _first) in SCALARS.items():
     _Loader.add_implicit_resolver(TAG + _kind, _pattern, _first)
 
 
-def read_yaml(path: str | Path, mistakes: list[Mistake], size: Size | None = None) -> Node:
+def read_yaml(path: str | Path, mistakes: list[Mistake], size: Size | None = None, kind: Kind = "recipe") -> Node:
     """Read a file whose top level is a mapping.
 
     Args:
         path: The file, as the user would name it in a message.
         mistakes: Receives what is wrong without being in the way, such as repeated keys.
         size: What was read before of the same recipe, and counts this too.
+        kind: What is asked for, to say in messages.
 
     Raises:
         RecipeError: If the file is missing, empty, not YAML, not a mapping, or beyond the bounds of a recipe.
     """
     path = Path(path)
-    text = read_text(path)
+    text = read_text(path, kind)
     node = parse_yaml(text, Origin(str(path), str(path.absolute().parent), 1), mistakes, size)
     if node.value is None:
-        raise RecipeError(Mistake("", "the file is empty", "A recipe needs at least model and tasks.", str(path)))
+        raise RecipeError(Mistake("", "the file is empty", f"A {kind} needs at least {NEEDS[kind]}.", str(path)))
     if not isinstance(node.value, dict):
-        raise RecipeError(Mistake("", f"found {describe(node.plain())}", "A recipe is a mapping.", str(node.origin)))
+        raise RecipeError(Mistake("", f"found {describe(node.plain())}", f"A {kind} is a mapping.", str(node.origin)))
     return node
 
 
@@ -112,7 +114,7 @@ def _compose(text: str, origin: Origin, size: Size) -> yaml.Node | None:
 
 
 def _beyond(error: TooLarge, origin: Origin, path: KeyPath = ()) -> RecipeError:
-    return RecipeError(Mistake(dotted(path), f"holds {error}", "Is it a recipe?", str(origin)))
+    return RecipeError(Mistake(dotted(path), f"holds {error}", "Is it the right file?", str(origin)))
 
 
 def _lacks_a_blank(key: yaml.ScalarNode, value: yaml.Node) -> bool:

@@ -25,8 +25,9 @@ def test_commands_are_printed_and_a_study_is_listed(hf_mtl: Command, tmp_path: P
     said = hf_mtl("compare", path, "seeds=2", "--workers", 3, "--executor", "print")
     assert said.code == 0
     lines = said.out.splitlines()
-    assert len(lines) == 3
-    assert lines[0].endswith(f"-m hf_mtl compare {path} seeds=2 --no-report")
+    assert len(lines) == 5
+    assert all(line.endswith(f"-m hf_mtl compare {path} seeds=2 --no-report") for line in lines[:3])
+    assert lines[-1].endswith(f"-m hf_mtl compare {path} seeds=2")
     said = hf_mtl("compare", path, "--list")
     assert said.code == 0
     assert "4 runs in" in said.out

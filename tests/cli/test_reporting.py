@@ -62,3 +62,15 @@ def test_what_is_neither_is_refused_and_nothing_is_written(hf_mtl: Command, tmp_
     assert "has no part 'measured'" in said.err
     assert (study / "README.md").read_text() == "# Mine\n"
     assert not (study / "report.html").exists()
+
+
+def test_a_file_that_has_no_report_is_told_where_one_is(hf_mtl: Command, tmp_path: Path) -> None:
+    recipe, sweep = tmp_path / "recipe.yaml", tmp_path / "sweep.yaml"
+    recipe.write_text("model: {}\ntasks: {}\ntraining: {output_dir: runs/mine}\n")
+    said = hf_mtl("report", recipe)
+    assert said.code == 2
+    assert f"{recipe}: is a recipe. Name the folder of its run: hf-mtl report runs/mine" in said.err
+    sweep.write_text(f"base: recipe.yaml\ntrials: 3\noutput_dir: {tmp_path / 'out'}\n")
+    said = hf_mtl("report", sweep)
+    assert said.code == 2
+    assert f"{sweep}: is a sweep that has not begun. Run it: hf-mtl sweep {sweep}" in said.err

@@ -70,6 +70,9 @@ def test_what_is_no_causal_language_model_is_refused(folder: Path, tmp_path: Pat
     tiny.tokenizer().save_pretrained(tmp_path / "bert")
     assert "is a bert, which is no causal language model" in refused(check_language_model, str(tmp_path / "bert"))
     headless = GPT2LMHeadModel(GPT2Config(**SMALL, tie_word_embeddings=False)).transformer
+    tiny.tokenizer().save_pretrained(tmp_path / "bare")
+    headless.config.save_pretrained(tmp_path / "bare")
+    assert "has no weights: no file *.safetensors or *.bin" in refused(check_language_model, str(tmp_path / "bare"))
     headless.save_pretrained(tmp_path / "headless")
     tiny.tokenizer().save_pretrained(tmp_path / "headless")
     said = refused(LanguageModel.load, str(tmp_path / "headless"), torch.device("cpu"))

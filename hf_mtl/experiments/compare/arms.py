@@ -1,7 +1,7 @@
 """The arms of a study: every one an ordinary recipe, or one for each task, before anything is run."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from hf_mtl.errors import Mistake, RecipeError, UserError, known
@@ -10,6 +10,7 @@ from hf_mtl.experiments.compare.beside import with_beside
 from hf_mtl.experiments.compare.schema import GROUPS, SINGLE_TASK
 from hf_mtl.experiments.compare.single_task import single_task_node
 from hf_mtl.experiments.compare.some_tasks import some_tasks_node
+from hf_mtl.experiments.identity import digest
 from hf_mtl.plain import describe
 from hf_mtl.recipe import Recipe
 from hf_mtl.recipe.load import recipe_of
@@ -179,6 +180,29 @@ def lengths_of(given: Node) -> list[tuple[str, Node]]:
     keys = given.value.items() if isinstance(given.value, dict) else ()
     inner = [pair for key, node in keys for pair in of_training(key, node).items()]
     return [(f"training.{name}", item) for name, item in inner if name in LENGTH]
+
+
+def same_arm_mistakes(arms: Mapping[str, Arm]) -> list[Mistake]:
+    """Find the arms that are wholly the same as one before them; those that share a part of their runs are not.
+
+    Args:
+        arms: The arms by name.
+    """
+    first: dict[str, str] = {}
+    found = []
+    for name, arm in arms.items():
+        other = first.setdefault(_runs_of(arm), name)
+        if other != name:
+            remedy = f"Leave one out: it would train the runs of {other} again, and make Holm's correction stricter."
+            found.append(Mistake(f"arms.{name}", f"is the same recipe as {other}", remedy))
+    return found
+
+
+def _runs_of(arm: Arm) -> str:
+    """Return what tells the runs of an arm from those of others, in whatever order they are."""
+    imbalance = arm.whole.recipe.data.imbalance  # decides over the rows of its parts too
+    parts = sorted(digest(part.recipe.to_dict()) for part in arm.parts)
+    return digest([parts, None if imbalance is None else imbalance.model_dump(mode="json")])
 
 
 def told_of(error: RecipeError, name: str, file: str) -> list[Mistake]:

@@ -1,5 +1,6 @@
 """A study from its beginning to its answer."""
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -54,7 +55,7 @@ def compare(
             failed.
     """
     study = load_study(path, overrides, allow_code)
-    worker = worker_command("compare", str(path), overrides, allow_code)
+    worker = worker_command("compare", os.path.abspath(path), overrides, allow_code)
     if executor == "print":
         say(printed(worker, workers))
         return

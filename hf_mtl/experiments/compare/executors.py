@@ -4,22 +4,28 @@ A worker is one and the same command everywhere. Workers need not know of each o
 study's folder.
 """
 
+import os
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from hf_mtl.errors import Mistake, UserError
+from hf_mtl.experiments.workers import NO_REPORT
 
 
 def printed(worker: Sequence[str], workers: int) -> str:
-    """Return the commands as lines of a shell, to be started by anything, in this folder.
+    """Return the commands as lines of a shell, to be started by anything, in any folder, and what is to be run then.
 
     Args:
         worker: The command of a worker.
         workers: How many there are.
     """
-    return "\n".join([shlex.join(worker)] * workers)
+    # The study's folder, and paths of the command line, are relative to this one.
+    here = f"cd {shlex.quote(os.getcwd())} &&"
+    answer = shlex.join(word for word in worker if word != NO_REPORT)
+    lines = [f"{here} {shlex.join(worker)}"] * workers
+    return "\n".join([*lines, "# They give no answer. When all of them have ended, run:", f"# {here} {answer}"])
 
 
 def submit(

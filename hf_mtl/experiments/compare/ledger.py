@@ -48,7 +48,7 @@ class Ledger:
         Args:
             trials: The trials.
         """
-        # Not by the identity alone: two arms may be the same recipe.
+        # Not by the identity alone: two arms may have the same recipe of a task.
         named = {_key({**trial.key, "identity": trial.identity}): trial.claim for trial in trials}
         found = {}
         for record in self.results.all():

@@ -8,7 +8,7 @@ from typing import Any
 from hf_mtl.errors import Mistake, RecipeError, known
 from hf_mtl.evaluation.keys import metric_keys
 from hf_mtl.experiments.arms import name_mistakes, told_once
-from hf_mtl.experiments.compare.arms import Arm, absolute, lengths_of, parse_arm, told_of
+from hf_mtl.experiments.compare.arms import Arm, absolute, lengths_of, parse_arm, same_arm_mistakes, told_of
 from hf_mtl.experiments.compare.contenders import contender_mistakes
 from hf_mtl.experiments.compare.schema import GROUPS, MOST_RUNS, StudyFile
 from hf_mtl.recipe import Recipe
@@ -63,12 +63,13 @@ def load_study(path: str | Path, overrides: Iterable[str] = (), allow_code: bool
         RecipeError: With everything that is wrong in the study and in any of its arms.
     """
     mistakes: list[Mistake] = []
-    node = apply_overrides(read_extended(path, mistakes), overrides, mistakes)
+    node = apply_overrides(read_extended(path, mistakes, "study"), overrides, mistakes)
     file = validate(StudyFile, node.plain(), (), mistakes)
     code: Code = "allowed" if allow_code else "refused"
     arms, base = _arms(node, code, mistakes)
     if file is None:
         raise RecipeError(told_once(mistakes, Places.of(node)))
+    mistakes += same_arm_mistakes(arms)
     reference = _reference(file, arms, mistakes)
     mistakes += [*_budget_mistakes(node, file), *_size_mistakes(file, arms)]
     if base is not None:
@@ -89,7 +90,7 @@ def read_study(path: str | Path) -> dict[str, Any]:
         RecipeError: With everything that is wrong in it.
     """
     mistakes: list[Mistake] = []
-    node = read_extended(path, mistakes)
+    node = read_extended(path, mistakes, "study")
     file = validate(StudyFile, node.plain(), (), mistakes)
     if file is None or mistakes:
         raise RecipeError(told_once(mistakes, Places.of(node)))

@@ -2,15 +2,25 @@
 
 from collections.abc import Mapping
 
+from hf_mtl.data.columns import name_count
 from hf_mtl.data.fingerprint import Fingerprint
-from hf_mtl.errors import DataError, Mistake
+from hf_mtl.data.loaded import LoadedTask
+from hf_mtl.errors import DataError, Mistake, RecipeError
 from hf_mtl.experiments.compare.costs import refuse_untested
 from hf_mtl.experiments.compare.load import Study
 from hf_mtl.experiments.compare.trials import with_trial
 from hf_mtl.experiments.preflight import prepared_once
 from hf_mtl.recipe.load import recipe_of
 from hf_mtl.recipe.plugins import Code
+from hf_mtl.training.run.baselines import check_baselines
 from hf_mtl.training.run.prepare import Prepared
+
+FEWEST_TEST_ROWS = 5
+"""Test rows that each fold must leave a task, on average.
+
+Rows are dealt out by chance: with 5 one fold in 150 has none, with 2 one in 7. A fold of fewer is scored in steps of
+more than 20 points, seldom has every class, and has no correlation to speak of. Ten folds of 50 rows are allowed.
+"""
 
 
 def refuse_unusable(study: Study) -> None:
@@ -20,7 +30,8 @@ def refuse_unusable(study: Study) -> None:
         study: The study.
 
     Raises:
-        UserError: If they cannot be used, no task has test rows, or an arm has others than the base.
+        UserError: If they cannot be used, no task has test rows, folds would leave a task too few, an arm has others
+            than the base, or the baselines that are asked for cannot be scored.
     """
     file = study.file
     code: Code = "allowed" if study.allow_code else "refused"
@@ -31,10 +42,14 @@ def refuse_unusable(study: Study) -> None:
     )
     rows: dict[str, Fingerprint] = {}
     for key, prepared in prepared_once(recipes):
+        if file.folds is not None:
+            _refuse_small_folds(study, file.folds, prepared)
         if not key:
             rows = _test_rows(prepared)
             refuse_untested(study, list(rows))
         _refuse_others(key, rows, _test_rows(prepared))
+        if file.baselines and key == f"arms.{study.reference}":
+            check_baselines(prepared)
 
 
 def _test_rows(prepared: Prepared) -> dict[str, Fingerprint]:
@@ -48,3 +63,21 @@ def _refuse_others(key: str, base: Mapping[str, Fingerprint], arm: Mapping[str, 
     other = [task for task in base if task in arm and arm[task] != base[task]]
     if other:
         raise DataError([Mistake(f"{key}.tasks.{task}", problem, remedy) for task in other])
+
+
+def _refuse_small_folds(study: Study, folds: int, prepared: Prepared) -> None:
+    """Refuse folds of tasks that have too few rows for so many."""
+    rows = {name: _all_rows(loaded) for name, loaded in prepared.data.items()}
+    small = {name: count for name, count in rows.items() if count < folds * FEWEST_TEST_ROWS}
+    if small:
+        have = ", ".join(f"{name} has {name_count(count)}" for name, count in small.items())
+        problem = f"{folds} leave fewer than {FEWEST_TEST_ROWS} test rows in each: {have}"
+        most = min(small.values()) // FEWEST_TEST_ROWS
+        remedy = f"Allowed here: at most {most}; repeats deals the rows out anew." if most > 1 else "Leave folds out."
+        raise RecipeError(Mistake("folds", problem, remedy, str(study.node.value["folds"].origin)))
+
+
+def _all_rows(loaded: LoadedTask) -> int:
+    """Count the rows of a task, with the training rows that a key leaves out."""
+    left_out = sum(draw.found - draw.used for draw in loaded.draws)
+    return left_out + sum(map(len, loaded.splits.values()))

@@ -1,6 +1,6 @@
 """The file of a sweep: read once, with everything that is wrong in it, before anything is run."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,9 @@ from hf_mtl.validation import validate
 
 JOURNAL = "journal"
 """What ``storage`` says for a file in the sweep's folder."""
+
+_OF_ARMS = {"base", "set", "arms", "search", "scalarisation"}
+"""The keys that arms are read from."""
 
 
 class SweepFile(BaseModel):
@@ -65,6 +68,20 @@ def sweep_schema() -> dict[str, Any]:
         takes = {"additionalProperties": {"type": "object"}} if key == "search" else _or_null(model)
         found["properties"][key] = {**found["properties"][key], **takes}
     return found
+
+
+def _sound(plain: Mapping[str, Any], wrong: Set[str]) -> dict[str, Any]:
+    """Return what a file says: defaults in the place of wrong settings, and no wrong key that arms are read from."""
+    kept = {key: field for key, field in SweepFile.model_fields.items() if key not in wrong & _OF_ARMS}
+    defaults = {key: field.get_default(call_default_factory=True) for key, field in kept.items()}
+    return {**defaults, **{key: value for key, value in plain.items() if key not in wrong}}
+
+
+def _storage_mistakes(storage: str) -> list[Mistake]:
+    if storage == JOURNAL or "://" in storage:
+        return []
+    remedy = "Allowed: journal, or the URL of a database, such as sqlite:///sweep.db."
+    return [Mistake("storage", f"found {describe(storage)}", remedy)]
 
 
 def _or_null(model: type[BaseModel]) -> dict[str, Any]:
@@ -118,20 +135,20 @@ def read_sweep(path: str | Path, overrides: Sequence[str] = (), allow_code: bool
         RecipeError: With everything that is wrong, each mistake with the file and line that says it.
     """
     mistakes: list[Mistake] = []
-    node = apply_overrides(read_extended(path, mistakes), overrides, mistakes)
-    places = Places.of(node)
-    parsed = validate(SweepFile, node.plain(), (), mistakes)
-    if parsed is None or mistakes:
-        raise RecipeError(told_once(mistakes, places))
-    pruning = parse_pruning(parsed.pruning, mistakes)
-    if parsed.storage != JOURNAL and "://" not in parsed.storage:
-        remedy = "Allowed: journal, or the URL of a database, such as sqlite:///sweep.db."
-        mistakes.append(Mistake("storage", f"found {describe(parsed.storage)}", remedy))
-    arms = read_arms(node, allow_code, mistakes)
+    node = apply_overrides(read_extended(path, mistakes, "sweep"), overrides, mistakes)
+    wrong: list[Mistake] = []
+    plain = node.plain()
+    parsed = validate(SweepFile, plain, (), wrong)
+    mistakes += wrong
+    # The keys that are sound are looked at whatever is wrong with others, so that everything is said at once.
+    sound = _sound(plain, {item.key.partition(".")[0] for item in wrong})
+    pruning = parse_pruning(sound["pruning"], mistakes)
+    mistakes += _storage_mistakes(sound["storage"])
+    arms = read_arms(node, allow_code, mistakes) if sound.keys() >= _OF_ARMS else []
     for arm in arms:
-        mistakes += metric_mistakes(parsed.metric, arm, pruned=pruning is not None)
-    if mistakes:
-        raise RecipeError(told_once(mistakes, places))
+        mistakes += metric_mistakes(sound["metric"], arm, pruned=pruning is not None)
+    if parsed is None or mistakes:
+        raise RecipeError(told_once(mistakes, Places.of(node)))
     return Sweep(
         path=Path(path),
         arms=tuple(arms),

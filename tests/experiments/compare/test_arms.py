@@ -10,8 +10,9 @@ from tests.experiments.compare.world import write_study
 def test_dotted_and_nested_keys_say_the_same(tmp_path: Path) -> None:
     nested = {"balancing": {"weighting": {"name": "dwa", "temperature": 3.0}}, "training": {"weight_decay": 0.1}}
     dotted = {"balancing.weighting": {"name": "dwa", "temperature": 3.0}, "training.weight_decay": 0.1}
-    study = load_study(write_study(tmp_path, arms={"a": nested, "b": dotted, "base": {}}))
-    assert study.arms["a"].whole.recipe == study.arms["b"].whole.recipe != study.arms["base"].whole.recipe
+    study = load_study(write_study(tmp_path, arms={"a": nested, "base": {}}))
+    other = load_study(write_study(tmp_path, arms={"a": dotted}))
+    assert study.arms["a"].whole.recipe == other.arms["a"].whole.recipe != study.arms["base"].whole.recipe
     assert study.arms["base"].whole.recipe == study.base.whole.recipe
 
 

@@ -21,6 +21,7 @@ from hf_mtl.experiments.compare.load import load_study
 from hf_mtl.experiments.compare.trials import trials_of
 from tests.experiments.compare.conftest import Done
 from tests.experiments.compare.world import write_study
+from tests.training import runs
 from tests.training.killing import ROOT, last_record
 
 compare: Any = sys.modules["hf_mtl.experiments.compare.compare"]
@@ -72,8 +73,12 @@ def test_one_worker_at_a_time_gives_the_answer(done: Done, monkeypatch: pytest.M
 def test_printing_the_commands_does_and_writes_nothing(tmp_path: Path) -> None:
     path = write_study(tmp_path)
     said: list[str] = []
-    compare_study(path, ["seeds=1"], workers=2, executor="print", say=said.append)
-    assert len(said[0].splitlines()) == 2
+    with runs.inside(tmp_path):
+        compare_study(path.name, ["seeds=1"], workers=2, executor="print", say=said.append)
+    lines = said[0].splitlines()
+    # Whoever starts one stands anywhere.
+    assert [line.startswith(f"cd {tmp_path} && ") for line in lines] == [True, True, False, False]
+    assert all(str(path) in line for line in (lines[0], lines[-1]))
     assert not (tmp_path / "out").exists()
 
 

@@ -10,11 +10,17 @@ from hf_mtl.experiments.compare.executors import printed, submit
 from hf_mtl.experiments.workers import worker_command
 
 
-def test_commands_are_printed_for_a_shell() -> None:
+def test_commands_are_printed_for_a_shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = tmp_path / "my folder"
+    here.mkdir()
+    monkeypatch.chdir(here)
     worker = worker_command("compare", "my study.yaml", ["seeds=1", "arms.uw={}"], True, python="python")
-    line, other = printed(worker, 2).splitlines()
+    line, other, said, answer = printed(worker, 2).splitlines()
     assert line == other
+    assert said.startswith("# ")
+    assert shlex.split(answer) == ["#", *shlex.split(line)[:-1]]
     assert shlex.split(line) == [
+        *("cd", str(here), "&&"),
         *("python", "-m", "hf_mtl", "compare", "my study.yaml"),
         *("seeds=1", "arms.uw={}", "--allow-code", "--no-report"),
     ]

@@ -112,7 +112,7 @@ def test_seeds_and_names_that_no_run_could_have_are_said_with_the_studys_line(tm
     (found,) = said(path)
     line = 1 + path.read_text().splitlines().index("- 4294967296")
     assert found.startswith(f"study.yaml:{line}: seeds.1: found 4294967296. Allowed: less than 4294967296.")
-    (found,) = said(write_study(tmp_path, arms={"a" * 300: {}, "b" * 100: {}}))
+    (found,) = said(write_study(tmp_path, arms={"a" * 300: {}, "b" * 100: {"model.head": "mlp"}}))
     assert f"arms: '{'a' * 20}...' is a name of 300 letters. Allowed: at most 100" in found
 
 
@@ -133,3 +133,37 @@ def test_a_mistake_of_the_command_line_is_said_with_its_key(tmp_path: Path) -> N
         found = said(path, word)
         assert found[0].startswith(f"command line: {start}"), word
     assert len(said(path, "set.training.seed=3")) == 1
+
+
+def test_what_all_arms_share_is_said_once(tmp_path: Path) -> None:
+    decided = {"training.seed": 1, "training": {"output_dir": "x"}}
+    found = said(write_study(tmp_path, set=decided))
+    assert [text.split(": ")[1] for text in found] == ["training.seed", "training.output_dir"]
+    (found_base,) = said(write_study(tmp_path, base="nowhere.yaml"))
+    assert found_base.startswith("study.yaml:1: base: no such file: 'nowhere.yaml'.")
+
+
+def test_an_arm_that_is_another_one_is_refused(tmp_path: Path) -> None:
+    """However it is written: the base says uw."""
+    arms = {
+        "single_task": "single_task",
+        "uw": {},
+        "again": {"balancing": {"weighting": "uw"}},
+        "alone": {"groups": [["mood"], ["topic"]]},
+        "ew": {"balancing.weighting": "ew"},
+    }
+    found = said(write_study(tmp_path, arms=arms))
+    assert [text.partition(". ")[0].partition(": ")[2] for text in found] == [
+        "arms.again: is the same recipe as uw",
+        "arms.alone: is the same recipe as single_task",
+    ]
+
+
+def test_arms_that_share_some_of_their_runs_are_allowed(tmp_path: Path) -> None:
+    path = write_study(tmp_path)
+    base = yaml.safe_load((tmp_path / "recipe.yaml").read_text())
+    base["tasks"]["other"] = base["tasks"]["mood"]
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(base, sort_keys=False))
+    groups = {"single_task": "single_task", "two": {"groups": [["topic", "mood"], ["other"]]}, "uw": {}}
+    path.write_text(yaml.safe_dump({"base": "recipe.yaml", "arms": groups}))
+    assert set(load_study(path).arms) == set(groups)

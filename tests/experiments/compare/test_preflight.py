@@ -2,9 +2,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from transformers import AutoConfig
 
-from hf_mtl.errors import DataError, UserError
+from hf_mtl.errors import UserError
 from hf_mtl.experiments.compare import compare
+from hf_mtl.experiments.compare.load import load_study
+from hf_mtl.experiments.compare.preflight import refuse_unusable
+from tests import tiny
 from tests.experiments.compare.world import write_study
 from tests.training import runs
 
@@ -17,7 +21,19 @@ CASES: dict[str, dict[str, Any]] = {
     "arms.last.tasks.topic: has other test rows than the base": {"arms": {"ew": {}, "last": OTHER_ROWS}},
     "arms.last.tasks.mood: has other test rows": {"arms": {"ew": {}, "last": {"data.carving_seed": 3}}},
     "base: no task has test rows": {"set": NO_TEST},
+    "baselines.llm.model: .*nollm": {"set": {"baselines.llm.model": "./nollm"}, "baselines": True},
+    "recipe.yaml.*baselines.llm.model: .*bert, which is no causal language model": {
+        "recipe": {"baselines": {"llm": {"model": "encoder"}}},
+        "baselines": True,
+    },
+    "folds: 60 leave fewer than 5 test rows in each: topic has .* Allowed here: at most": {"folds": 60},
 }
+
+
+def write_encoder(folder: Path) -> None:
+    """A model with its tokenizer that is no language model."""
+    AutoConfig.for_model(**tiny.BERT).save_pretrained(folder)
+    tiny.tokenizer().save_pretrained(folder)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -25,8 +41,27 @@ CASES: dict[str, dict[str, Any]] = {
 def test_a_mistake_that_only_the_data_show_is_found_before_anything_is_written(
     said: str, workers: int, tmp_path: Path
 ) -> None:
+    write_encoder(tmp_path / "encoder")
     path = write_study(tmp_path, **CASES[said], output_dir=str(tmp_path / "deep" / "out"))
-    with runs.own_cache(tmp_path), pytest.raises(UserError, match=said) as caught:
+    with runs.own_cache(tmp_path), pytest.raises(UserError, match=said):
         compare(path, workers=workers)
-    assert isinstance(caught.value, DataError) == ("no task has test" not in said)
     assert not (tmp_path / "deep").exists()
+
+
+def test_the_baselines_are_those_of_the_reference(tmp_path: Path) -> None:
+    """Only its runs score them; what another arm, or a study without baselines, names is not looked for."""
+    arms = {"ew": {"balancing.weighting": "ew"}, "uw": {"baselines.llm.model": "./nollm"}}
+    with runs.own_cache(tmp_path):
+        refuse_unusable(load_study(write_study(tmp_path, arms=arms, baselines=True)))
+        refuse_unusable(load_study(write_study(tmp_path, arms=arms, reference="uw")))
+        with pytest.raises(UserError, match=r"study.yaml:\d+: baselines.llm.model: .*nollm"):
+            refuse_unusable(load_study(write_study(tmp_path, arms=arms, reference="uw", baselines=True)))
+
+
+def test_folds_take_five_rows_each(tmp_path: Path) -> None:
+    """All rows of a task are dealt out, also training rows that a key leaves out: mood has 92."""
+    cut = {"tasks.mood.max_rows": 4, "tasks.topic.max_rows": 4}
+    with runs.own_cache(tmp_path):
+        refuse_unusable(load_study(write_study(tmp_path, set=cut, folds=18)))
+        with pytest.raises(UserError, match=r"study.yaml:\d+: folds: 19 .*: mood has 92 rows. Allowed .* 18;"):
+            refuse_unusable(load_study(write_study(tmp_path, set=cut, folds=19)))

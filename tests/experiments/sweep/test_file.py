@@ -205,3 +205,39 @@ def test_a_mistake_is_said_where_that_part_of_it_was_written(folder: Path, word:
         "training.learning_rate": {"low": 1e-4, "high": 1e-2},
     }
     assert any(text.startswith(said) for text in mistakes(worlds.write(folder, search=search), word))
+
+
+def test_what_is_wrong_with_a_setting_hides_nothing_else(folder: Path) -> None:
+    worlds.write(folder)
+    path = folder / "many.yaml"
+    path.write_text(
+        """\
+base: recipe.yaml
+trials: many
+seed: -1
+arm: {}
+pruning: medain
+metric: averge
+search: {training.learning_rte: {low: 1e-5, high: 1e-3}, mixture.temperature: {low: 4.0, high: 1.0}}
+"""
+    )
+    assert sorted(text.split(": ")[1] for text in mistakes(path)) == [
+        "arm",
+        "metric",
+        "output_dir",
+        "pruning",
+        "search.mixture.temperature",
+        "seed",
+        "training.learning_rte",
+        "trials",
+    ]
+    path.write_text("base: recipe.yaml\ntrials: 3\noutput_dir: out\nsearch: 3\npruning: medain\n")
+    assert [text.split(": ")[1] for text in mistakes(path)] == ["search", "pruning"]
+
+
+def test_what_all_arms_share_is_said_once(folder: Path) -> None:
+    arms = {"uw": {}, "ew": {"balancing.weighting": "ew"}}
+    wrong = {"training.output_dir": "elsewhere", "training.sead": 1}
+    assert len(mistakes(worlds.write(folder, arms=arms, set=wrong))) == 2
+    (found,) = mistakes(worlds.write(folder, arms=arms, base="nowhere.yaml"))
+    assert found.startswith("sweep.yaml:1: base: no such file: 'nowhere.yaml'.")
