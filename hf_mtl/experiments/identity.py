@@ -4,18 +4,26 @@ import glob
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from importlib.util import find_spec
-from itertools import chain, takewhile
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 from hf_mtl.argument_fields import OPTION_FILES
 from hf_mtl.data.row_function import own_modules
+from hf_mtl.errors import DataError, Mistake
 from hf_mtl.recipe.nodes import Node
 from hf_mtl.recipe.paths import resolve_paths
+
+_OF_TOKENIZER = (
+    *("tokenizer*", "vocab*", "merges.txt", "special_tokens_map.json", "added_tokens.json", "*.model", "*.py"),
+    "config.json",
+)
+_OF_MODEL = (*_OF_TOKENIZER, "adapter_config.json", "*.safetensors", "*.safetensors.index.json", "pytorch_model*")
+"""What is read of the folder of a model, which may be a run's: its logs and checkpoints are not."""
 
 
 def digest(values: Any) -> str:
@@ -37,9 +45,15 @@ def same_anywhere(recipe: Node, folder: Path) -> dict[str, Any]:
     Args:
         recipe: The merged recipe.
         folder: The folder of the study or sweep.
+
+    Raises:
+        DataError: If a file is missing: it is not known then whether a run is another one.
     """
     resolved = resolve_paths(recipe)
-    contents = {path: found for path, within in _read(resolved) if (found := _content(path, within)) is not None}
+    contents: dict[str, str] = {}
+    for node, within in _read(resolved):
+        if os.path.isabs(node.value) and node.value not in contents:
+            contents[node.value] = _content(node, within)
     plain: dict[str, Any] = _with_contents(recipe, resolved, contents, os.path.abspath(folder))
     training = {key: value for key, value in (plain.get("training") or {}).items() if key != "output_dir"}
     return {
@@ -68,26 +82,27 @@ def _relative(path: str, folder: str) -> str:
         return path
 
 
-def _read(recipe: Node) -> Iterator[tuple[str, str]]:
-    """Yield the paths that a run reads, and the pattern of what it reads of a folder; Hub ids are among them."""
+def _read(recipe: Node) -> Iterator[tuple[Node, tuple[str, ...]]]:
+    """Yield the paths that a run reads, and the patterns of what it reads of a folder; Hub ids are among them."""
     for task in _tasks(recipe):
         for dataset in _mappings(_value(task, "dataset")):
-            yield from ((name, "**/*") for key in ("path", "data_files") for name in _words(_value(dataset, key)))
-        yield from ((name, "*.py") for name in _words(_value(task, "metrics")))
+            yield from ((name, ("**/*",)) for key in ("path", "data_files") for name in _words(_value(dataset, key)))
+        for metric in _mappings(_value(task, "metrics")):
+            yield from ((name, ("*.py",)) for name in _words(_value(metric, "name") or metric))
     model, baselines, training = (_value(recipe, key) for key in ("model", "baselines", "training"))
-    models = (_value(model, "backbone"), _value(model, "tokenizer"), _value(_value(baselines, "llm"), "model"))
-    # Checkpoints in the folder of a run that serves as a model are not read.
-    yield from ((name, "*") for name in chain.from_iterable(map(_words, models)))
-    yield from ((name, "*") for key in OPTION_FILES for name in _words(_value(training, key)))
+    yield from ((name, _OF_TOKENIZER) for name in _words(_value(model, "tokenizer")))
+    for section in (_value(model, "backbone"), _value(_value(baselines, "llm"), "model")):
+        yield from ((name, _OF_MODEL) for name in _words(section))
+    yield from ((name, ("*",)) for key in OPTION_FILES for name in _words(_value(training, key)))
 
 
 def _modules(recipe: Node) -> Iterator[str]:
     """Yield the names of modules whose code a run executes; what they import in turn is not looked at."""
-    yield from _words(_value(recipe, "plugins"))
+    yield from (name.value for name in _words(_value(recipe, "plugins")))
     for task in _tasks(recipe):
         for dataset in _mappings(_value(task, "dataset")):
             for name in _words(_value(dataset, "function")):
-                yield name.replace(":", ".").rpartition(".")[0]
+                yield name.value.replace(":", ".").rpartition(".")[0]
 
 
 def _tasks(recipe: Node) -> Iterator[Node]:
@@ -105,40 +120,53 @@ def _children(node: Node | None) -> Iterator[Node]:
 
 
 def _mappings(node: Node | None) -> Iterator[Node]:
-    """Yield a dataset, or those of a list."""
+    """Yield a dataset or metric, or those of a list."""
     if node is not None and isinstance(node.value, list):
         yield from node.value
     elif node is not None:
         yield node
 
 
-def _words(node: Node | None) -> Iterator[str]:
+def _words(node: Node | None) -> Iterator[Node]:
     if node is not None and isinstance(node.value, str):
-        yield node.value
+        yield node
     for child in _children(node):
         yield from _words(child)
 
 
 def _of_module(name: str) -> str | None:
-    """Return what is in the file of a module; None: there is none, as the run will say."""
+    """Return what is in the file of a module, or in those of a package; None: there is none, as the run will say."""
     with own_modules(), suppress(ImportError, ValueError):
         spec = find_spec(name)
         if spec is not None and spec.origin is not None and os.path.isfile(spec.origin):
-            return _of_file(os.path.abspath(spec.origin))
+            file = os.path.abspath(spec.origin)
+            package = spec.submodule_search_locations is not None
+            return _of_files(os.path.dirname(file), ("**/*.py",)) if package else _of_file(file)
     return None
 
 
-def _content(path: str, within: str) -> str | None:
-    """Return what is in a file, or in the files of a folder or pattern; None where there is none here."""
-    if not os.path.isabs(path):
-        return None
-    if os.path.isfile(path):
-        return _of_file(path)
-    fixed = takewhile(lambda part: not glob.has_magic(part), Path(path).parts)
-    root = path if os.path.isdir(path) else os.path.join(*fixed)
-    files = Path(path).glob(within) if root == path else map(Path, glob.glob(path, recursive=True))
-    # By their names too, which decide over the order of the rows.
-    found = {file.relative_to(root).as_posix(): _of_file(str(file)) for file in files if file.is_file()}
+def _content(path: Node, within: Sequence[str]) -> str:
+    """Return what is in a file, or in the files of a folder or pattern.
+
+    Raises:
+        DataError: If there is none.
+    """
+    name: str = path.value
+    if os.path.isfile(name):
+        return _of_file(name)
+    fixed = takewhile(lambda part: not glob.has_magic(part), Path(name).parts)
+    root = name if os.path.isdir(name) else os.path.join(*fixed)
+    found = _of_files(root, within if root == name else (os.path.relpath(name, root),))
+    if found is None:
+        remedy = "Put it back: whether runs of it are the same is known by what is in it. A report needs no data."
+        raise DataError(Mistake("", f"no such file or folder: '{name}'", remedy, str(path.origin)))
+    return found
+
+
+def _of_files(root: str, patterns: Sequence[str]) -> str | None:
+    """Return what is in the files below a folder, and their names, which decide over the order of rows."""
+    paths = {Path(root, name) for pattern in patterns for name in glob.glob(pattern, root_dir=root, recursive=True)}
+    found = {path.relative_to(root).as_posix(): _of_file(str(path)) for path in paths if path.is_file()}
     return digest(found) if found else None
 
 

@@ -31,7 +31,8 @@ def prepared_once(recipes: Iterable[tuple[str, Recipe]]) -> Iterator[tuple[str, 
         sections = recipe.to_dict()
         with _said_of(key), no_bars():
             args = make_arguments(recipe)
-            mine = digest([sections.get(name) for name in _OF_ROWS])
+            # Seeds too, by which rows are carved and drawn.
+            mine = digest([*(sections.get(name) for name in _OF_ROWS), args.data_seed, args.seed])
             if mine not in seen:
                 seen[mine] = prepare(recipe, args, tokenizer_folder=None)
         yield key, replace(seen[mine], recipe=recipe, args=args)

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from hf_mtl.errors import DataError
 from hf_mtl.experiments.compare.load import load_study
 from hf_mtl.experiments.compare.single_task import as_node
 from hf_mtl.experiments.compare.trials import in_folder, trials_of
@@ -85,7 +86,7 @@ def test_files_in_folders_and_of_patterns_are_read_and_names_of_the_hub_are_not(
     origin = Origin("recipe.yaml", str(tmp_path))
     tasks = {
         "one": {"dataset": {"path": "csv", "data_files": {"train": ["parts/**/*.csv", "https://somewhere/c.csv"]}}},
-        "two": {"dataset": [{"path": "./parts"}, {"path": "owner/name"}, {"path": "./missing"}]},
+        "two": {"dataset": [{"path": "./parts"}, {"path": "owner/name"}]},
     }
 
     def found() -> list[str]:
@@ -99,9 +100,41 @@ def test_files_in_folders_and_of_patterns_are_read_and_names_of_the_hub_are_not(
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text if name == name.strip() else "2")
         seen.append(found())
-    patterns, urls, folders, ids, missing = zip(*seen, strict=True)
+    patterns, urls, folders, ids = zip(*seen, strict=True)
     assert (len(set(patterns)), len(set(folders))) == (4, 5)  # the note is not of the pattern
-    assert (set(urls), set(ids), set(missing)) == ({"https://somewhere/c.csv"}, {"owner/name"}, {"missing"})
+    assert (set(urls), set(ids)) == ({"https://somewhere/c.csv"}, {"owner/name"})
+
+
+def test_a_missing_file_is_no_changed_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = write_study(tmp_path, arms={"ew": {}, "uw": {"tasks.topic.dataset.data_files.train": "more.jsonl"}})
+    (trial, other) = trials_of(load_study(path))
+    assert trial.identity
+    with pytest.raises(DataError, match=r"study.yaml:\d+: no such file or folder: '.*more.jsonl'. Put it back"):
+        _ = other.identity
+
+
+def test_of_a_package_all_modules_count_and_of_a_run_that_is_a_model_its_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    node = as_node({"plugins": ["identity_package"], "model": {"backbone": "./run"}}, Origin("x.yaml", str(tmp_path)))
+    seen = []
+    for name in (
+        *(
+            "identity_package/__init__.py",
+            "run/model.safetensors",
+            "identity_package/deep/heads.py",
+            "run/config.json",
+        ),
+        *("run/log.jsonl", "run/training_args.bin", "run/machine.json", "run/checkpoint-1/model.safetensors"),
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("1")
+        if len(list(tmp_path.glob("run/*"))):
+            seen.append(digest(same_anywhere(node, tmp_path)))
+    assert len(set(seen[:3])) == 3
+    assert set(seen[3:]) == {seen[2]}
 
 
 def test_the_folder_is_no_part_of_a_recipe(tmp_path: Path) -> None:

@@ -128,13 +128,14 @@ def _tasks(count: int) -> str:
 def _overall(found: Answer, arm: str) -> str:
     item, verdict = found.comparisons[arm, None], found.verdicts[arm, None]
     if math.isnan(item.evidence.difference):
-        return "Over all tasks nothing can be said, as not every task has a score."
+        return "Over all tasks nothing can be said, as not every task could be compared."
     more = f"; delta-p {item.delta_p.difference:+.1f}%" if _is_telling(found, item.delta_p) else ""
     text = f"Over all tasks it is {difference_of(item.evidence)}{more}: {said(verdict.word)}"
     if item.evidence.by == "rows":
         return f"{text}, for these trained models alone; what another seed would give is not known."
     if math.isnan(item.evidence.low):
-        return f"{text}: of one run nobody can tell how sure that is."
+        why = "of one run" if item.evidence.n < 2 else "of differences that are all the same"
+        return f"{text}: {why} nobody can tell how sure that is."
     return f"{text}."
 
 

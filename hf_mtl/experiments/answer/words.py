@@ -91,8 +91,8 @@ def methods(found: Answer) -> list[str]:
     chosen = (
         "Models are chosen on validation rows, and so is the arm of the first sentence"
         if found.best is not None
-        else "Models are chosen on validation rows. The first sentence is of the first arm, as no arm has validation "
-        "scores of all tasks"
+        else "Models are chosen on validation rows. The first sentence is of the first arm, as no arm that can be "
+        "compared on all tasks has validation scores of them"
     )
     tested = sum(not math.isnan(item.evidence.p) for (_, task), item in found.comparisons.items() if task is not None)
     return [

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from hf_mtl.errors import Mistake, RecipeError, UserError, known
 from hf_mtl.experiments.arms import extended, laid_over, of_training
@@ -201,8 +202,14 @@ def same_arm_mistakes(arms: Mapping[str, Arm]) -> list[Mistake]:
 def _runs_of(arm: Arm) -> str:
     """Return what tells the runs of an arm from those of others, in whatever order they are."""
     imbalance = arm.whole.recipe.data.imbalance  # decides over the rows of its parts too
-    parts = sorted(digest(part.recipe.to_dict()) for part in arm.parts)
+    parts = sorted(digest(_settled(part.recipe)) for part in arm.parts)
     return digest([parts, None if imbalance is None else imbalance.model_dump(mode="json")])
+
+
+def _settled(recipe: Recipe) -> dict[str, Any]:
+    """Return a recipe with its defaults, but for what the study decides."""
+    plain = recipe.model_dump(mode="json")
+    return {**plain, "training": {key: value for key, value in plain["training"].items() if key not in _OF_TRIALS}}
 
 
 def told_of(error: RecipeError, name: str, file: str) -> list[Mistake]:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from hf_mtl.errors import HfMtlError, RunError, UserError
-from hf_mtl.experiments.answer.current import TRIALS
 from hf_mtl.experiments.answer.lines import read_records
 from hf_mtl.experiments.answer.question import RESULTS
 from hf_mtl.experiments.claims import claim
@@ -15,7 +14,7 @@ from hf_mtl.experiments.compare.executors import printed, submit
 from hf_mtl.experiments.compare.ledger import Ledger
 from hf_mtl.experiments.compare.listing import listing
 from hf_mtl.experiments.compare.load import Study, load_study
-from hf_mtl.experiments.compare.place import take
+from hf_mtl.experiments.compare.place import is_known, take
 from hf_mtl.experiments.compare.preflight import refuse_unusable
 from hf_mtl.experiments.compare.trials import trials_of
 from hf_mtl.experiments.compare.work import Worker
@@ -59,7 +58,7 @@ def compare(
     if executor == "print":
         say(printed(worker, workers))
         return
-    if not (study.folder / TRIALS).exists():
+    if not is_known(study):
         refuse_unusable(study)
     take(study, path, say)
     if executor == "slurm":

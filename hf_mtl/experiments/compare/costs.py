@@ -80,7 +80,7 @@ class Costs:
     ) -> Cost:
         """Return the cost of a recipe, which this process or another has worked out, or does now and says."""
         study = self.study
-        node = with_trial(part.node, study.file, seed, fold)
+        node = with_trial(part.node, study.base.whole.node, study.file, seed, fold)
         identity = digest([same_anywhere(node, study.folder), tried])
         while identity not in self._known:
             with claim(study.folder / "claims" / f"cost-{identity[:_SHOWN]}") as mine:

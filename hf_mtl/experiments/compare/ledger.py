@@ -109,7 +109,8 @@ class Ledger:
                     whole = Results(temporary)
                     for record in kept:
                         whole.add(record)
-            return len(gone)
+            current = {record["identity"] for record in kept}
+            return sum(record.get("identity") not in current for record in gone)  # the others have a newer record
 
     def states(self, trials: Sequence[Trial]) -> dict[str, State]:
         """Tell the state of each trial, by its claim.

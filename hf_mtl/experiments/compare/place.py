@@ -67,6 +67,19 @@ def take(study: Study, file: str | Path, say: Callable[[str], None]) -> None:
     write_json_atomic(folder / TRIALS, mine)
 
 
+def is_known(study: Study) -> bool:
+    """Tell whether all of a study's runs have been asked for before, of the same recipes and files.
+
+    Args:
+        study: The study.
+
+    Raises:
+        DataError: If a file is missing.
+    """
+    held = set(_identities(study.folder / TRIALS).values())
+    return bool(held) and held >= {trial.identity for trial in trials_of(study)}
+
+
 def _refuse_own_file(folder: Path, file: str | Path) -> None:
     """Refuse to write the resolved study over its file; the one that a study has written may be run itself."""
     own = os.path.realpath(folder / _STUDY) == os.path.realpath(file)

@@ -1,17 +1,20 @@
 """The data of a new study, looked at before anything is written or trained."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from hf_mtl.data.columns import name_count
 from hf_mtl.data.fingerprint import Fingerprint
 from hf_mtl.data.loaded import LoadedTask
-from hf_mtl.errors import DataError, Mistake, RecipeError
+from hf_mtl.errors import DataError, Mistake, RecipeError, RunError
 from hf_mtl.experiments.compare.costs import refuse_untested
 from hf_mtl.experiments.compare.load import Study
 from hf_mtl.experiments.compare.trials import with_trial
 from hf_mtl.experiments.preflight import prepared_once
+from hf_mtl.recipe import Recipe
 from hf_mtl.recipe.load import recipe_of
 from hf_mtl.recipe.plugins import Code
+from hf_mtl.training.folder.output_place import written_over
 from hf_mtl.training.run.baselines import check_baselines
 from hf_mtl.training.run.prepare import Prepared
 
@@ -37,9 +40,10 @@ def refuse_unusable(study: Study) -> None:
     code: Code = "allowed" if study.allow_code else "refused"
     fold = None if file.folds is None else 0
     parts = {"": study.base.whole, **{f"arms.{name}": arm.whole for name, arm in study.arms.items()}}
-    recipes = (
-        (key, recipe_of(with_trial(part.node, file, file.seed_list[0], fold), code)) for key, part in parts.items()
-    )
+    base, seed = study.base.whole.node, file.seed_list[0]
+    recipes = [(key, recipe_of(with_trial(part.node, base, file, seed, fold), code)) for key, part in parts.items()]
+    for _, recipe in recipes:
+        _refuse_place(study, recipe)
     rows: dict[str, Fingerprint] = {}
     for key, prepared in prepared_once(recipes):
         if file.folds is not None:
@@ -52,14 +56,23 @@ def refuse_unusable(study: Study) -> None:
             check_baselines(prepared)
 
 
+def _refuse_place(study: Study, recipe: Recipe) -> None:
+    """Refuse a study's folder where runs would write into what they read, as a run would."""
+    if mistakes := written_over(recipe, study.folder):
+        raise RunError([replace(item, key="output_dir") for item in mistakes])
+
+
 def _test_rows(prepared: Prepared) -> dict[str, Fingerprint]:
     return {name: item.fingerprints["test"] for name, item in prepared.data.items() if "test" in item.fingerprints}
 
 
 def _refuse_others(key: str, base: Mapping[str, Fingerprint], arm: Mapping[str, Fingerprint]) -> None:
     """Refuse an arm whose scores could not be held against those of the base."""
-    problem = "has other test rows than the base"
-    remedy = "Arms are compared on the same rows: say under set what changes them; files of training rows may differ"
+    problem = "has other test rows than the base, or reads other texts, labels or weights of them"
+    remedy = (
+        "Arms are compared on the same rows: say under set what changes them. Training rows may differ; where files "
+        "of them have other classes, name the labels under set"
+    )
     other = [task for task in base if task in arm and arm[task] != base[task]]
     if other:
         raise DataError([Mistake(f"{key}.tasks.{task}", problem, remedy) for task in other])

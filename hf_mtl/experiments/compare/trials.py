@@ -69,7 +69,7 @@ class Trial:
     @cached_property
     def node(self) -> Node:
         """The recipe with seed and fold, and as long as the base's."""
-        return with_trial(self.part.node, self.study, self.seed, self.fold)
+        return with_trial(self.part.node, self.base.node, self.study, self.seed, self.fold)
 
     @cached_property
     def identity(self) -> str:
@@ -78,7 +78,9 @@ class Trial:
             "recipe": same_anywhere(self.node, Path(self.study.output_dir)),
             "budget": self.study.budget.equal,
             # The base's length, and what else decides over what its run spends.
-            "base": same_anywhere(with_trial(self.base.node, self.study, 0, None), Path(self.study.output_dir)),
+            "base": same_anywhere(
+                with_trial(self.base.node, self.base.node, self.study, 0, None), Path(self.study.output_dir)
+            ),
         }
         imbalance = self.arm.whole.recipe.data.imbalance
         if self.part.group and imbalance is not None:
@@ -110,22 +112,23 @@ def _trials(study: Study) -> Iterator[Trial]:
                     yield Trial(arm, part, seed, fold, study.file, study.base.whole)
 
 
-def with_trial(recipe: Node, study: StudyFile, seed: int, fold: int | None) -> Node:
+def with_trial(recipe: Node, base: Node, study: StudyFile, seed: int, fold: int | None) -> Node:
     """Give a recipe the seed and the fold of a trial.
 
     Validation and test rows that are carved are the same for all seeds: otherwise the rows of one seed to score would
-    be training rows of another, and seeds no repetitions of each other. They are those of the recipe trained by
+    be training rows of another, and seeds no repetitions of each other. They are those of the base trained by
     itself, or in a sweep, so that what was chosen there was not chosen by test rows of here.
 
     Args:
         recipe: The merged recipe.
+        base: That of the base.
         study: What the study's file says.
         seed: The seed.
         fold: The fold; None: there are none.
     """
     node = _with(recipe, "training", {"seed": seed, **OF_EVERY_TRIAL})
     if not (_said(recipe, "training", "data_seed") or _said(recipe, "data", "carving_seed")):
-        own = _said(recipe, "training", "seed")
+        own = _said(base, "training", "seed")
         node = _with(node, "data", {"carving_seed": TrainingArguments.seed if own is None else own.value})
     if fold is None or study.folds is None:
         return node

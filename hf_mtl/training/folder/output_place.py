@@ -24,14 +24,24 @@ def refuse_place(recipe: Recipe, folder: RunFolder) -> None:
     Raises:
         RunError: With everything that it would write into.
     """
-    place = folder.path.resolve()
-    mistakes = list(_other_runs(folder, place))
-    for key, read in _inputs(recipe):
-        problem = _written_over(read, place)
-        if problem:
-            mistakes.append(Mistake(_KEY, f"{folder.path} {problem} (see {key})", _REMEDY))
+    mistakes = [*_other_runs(folder, folder.path.resolve()), *written_over(recipe, folder.path)]
     if mistakes:
         raise RunError(recipe.with_places(mistakes))
+
+
+def written_over(recipe: Recipe, folder: Path) -> list[Mistake]:
+    """Find the backbone and data into which a run in a folder would write.
+
+    Args:
+        recipe: The recipe.
+        folder: The folder.
+    """
+    place = folder.resolve()
+    return [
+        Mistake(_KEY, f"{folder} {problem} (see {key})", _REMEDY)
+        for key, read in _inputs(recipe)
+        if (problem := _written_over(read, place))
+    ]
 
 
 def refuse_copy(recipe: Recipe, folder: RunFolder) -> None:

@@ -70,6 +70,7 @@ def test_the_same_difference_in_every_seed_shows_nothing() -> None:
     assert words(found, "ew") == dict.fromkeys(TASKS, "no evidence")
     assert found.comparisons["ew", "emotion"].evidence.difference == pytest.approx(4)
     assert any("ew on emotion: the same difference each time" in note for note in found.notes)
+    assert headline(found).endswith("of differences that are all the same nobody can tell how sure that is.")
 
 
 def test_the_first_sentence_is_of_the_arm_that_is_best_on_validation() -> None:
@@ -94,7 +95,7 @@ def test_without_validation_scores_no_arm_is_called_the_best_on_them() -> None:
     assert headline(found).endswith("It is the first of 2 arms, as none has validation scores of all tasks.")
     assert as_json(found)["best_on_validation"] is None
     assert "best on validation" not in page(found, [])
-    assert "The first sentence is of the first arm, as no arm has validation scores" in build(found).text()
+    assert "The first sentence is of the first arm, as no arm that can be compared on all" in build(found).text()
 
 
 def test_tasks_that_the_reference_does_not_train_are_left_out_and_named() -> None:

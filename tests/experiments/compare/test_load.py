@@ -151,11 +151,16 @@ def test_an_arm_that_is_another_one_is_refused(tmp_path: Path) -> None:
         "again": {"balancing": {"weighting": "uw"}},
         "alone": {"groups": [["mood"], ["topic"]]},
         "ew": {"balancing.weighting": "ew"},
+        "default": {"balancing.weighting": None},
+        "elsewhere": {"extends": "elsewhere.yaml"},
     }
+    (tmp_path / "elsewhere.yaml").write_text("training: {output_dir: elsewhere, seed: 5}\n")
     found = said(write_study(tmp_path, arms=arms))
     assert [text.partition(". ")[0].partition(": ")[2] for text in found] == [
         "arms.again: is the same recipe as uw",
         "arms.alone: is the same recipe as single_task",
+        "arms.default: is the same recipe as ew",
+        "arms.elsewhere: is the same recipe as uw",
     ]
 
 

@@ -20,6 +20,10 @@ CASES: dict[str, dict[str, Any]] = {
     "arms.last.tasks.topic.*no_such_column": {"arms": {"ew": {}, "last": WRONG}},
     "arms.last.tasks.topic: has other test rows than the base": {"arms": {"ew": {}, "last": OTHER_ROWS}},
     "arms.last.tasks.mood: has other test rows": {"arms": {"ew": {}, "last": {"data.carving_seed": 3}}},
+    "arms.last.tasks.topic: has other test rows": {
+        "set": {"training.data_seed": 3},
+        "arms": {"ew": {}, "last": {"training.data_seed": 5}},
+    },
     "base: no task has test rows": {"set": NO_TEST},
     "baselines.llm.model: .*nollm": {"set": {"baselines.llm.model": "./nollm"}, "baselines": True},
     "recipe.yaml.*baselines.llm.model: .*bert, which is no causal language model": {
@@ -56,6 +60,28 @@ def test_the_baselines_are_those_of_the_reference(tmp_path: Path) -> None:
         refuse_unusable(load_study(write_study(tmp_path, arms=arms, reference="uw")))
         with pytest.raises(UserError, match=r"study.yaml:\d+: baselines.llm.model: .*nollm"):
             refuse_unusable(load_study(write_study(tmp_path, arms=arms, reference="uw", baselines=True)))
+
+
+def test_a_folder_that_runs_read_is_refused(tmp_path: Path) -> None:
+    folder = {"tasks.topic.dataset": {"path": str(tmp_path)}}
+    with runs.own_cache(tmp_path / "cache"):
+        study = load_study(write_study(tmp_path, set={**folder, "tasks.topic.label": "label"}))
+        with pytest.raises(UserError, match=r"output_dir: .*out lies in .*, which the run reads"):
+            refuse_unusable(study)
+
+
+def test_an_arm_that_comes_later_is_looked_at_too_and_a_missing_file_changes_nothing(tmp_path: Path) -> None:
+    arms: dict[str, Any] = {"ew": {"balancing.weighting": "ew"}}
+    with runs.own_cache(tmp_path):
+        compare(write_study(tmp_path, arms=arms), say=lambda text: None)
+        kept = {path: path.read_bytes() for path in (tmp_path / "out").glob("*.json*")}
+        with pytest.raises(UserError, match="has other test rows than the base"):
+            compare(write_study(tmp_path, arms={**arms, "last": OTHER_ROWS}))
+        path = write_study(tmp_path, arms=arms)
+        (tmp_path / "topic.train.jsonl").rename(tmp_path / "gone")
+        with pytest.raises(UserError, match="no such file or folder"):
+            compare(path)
+        assert {path: path.read_bytes() for path in (tmp_path / "out").glob("*.json*")} == kept
 
 
 def test_folds_take_five_rows_each(tmp_path: Path) -> None:
