@@ -55,7 +55,7 @@ OLDER = [path for path in WITH_RESULTS if path not in BY_COMPARE]  # records tha
     ids=NAMES,
 )
 def test_every_arm_is_a_recipe_that_loads(path: Path) -> None:
-    study = load_study(path)
+    study = load_study(path, allow_code=True)
     assert list(study.arms) == list(study_of(path)["arms"])
     assert study.reference in study.arms
 
@@ -96,7 +96,7 @@ def test_results_are_records_of_its_arms(path: Path) -> None:
 def test_results_of_compare_are_of_the_recipes_as_they_are(path: Path) -> None:
     if path.parent.name != "quickstart" and not (FOLDER.parents[2] / "shared" / "data").exists():
         pytest.skip("what is in the data's files is part of a run, and they are not here")
-    trials = trials_of(load_study(path))
+    trials = trials_of(load_study(path, allow_code=True))
     runs = [record for record in records_of(path) if record["kind"] == "run"]
     found = sorted((record["arm"], record["seed"], str(record["task"]), record["identity"]) for record in runs)
     assert found == sorted((t.arm.name, t.seed, str(t.part.task), t.identity) for t in trials)
