@@ -17,9 +17,8 @@ from tests.task_types.conftest import SAMPLES
 
 
 def of(*notes: str, **more: Any) -> list[str]:
-    return constant_predictions(
-        {"ew": {Unit(0): Trial((run("ew", 0, {"a": 0.5}, test_notes=notes, **more),))}}, ["a"]
-    )
+    record = run("ew", 0, {"a": 0.5}, test_notes=notes, **more)
+    return constant_predictions({"ew": {Unit(0): Trial((record,))}}, ["a"])
 
 
 def test_they_are_counted_over_the_runs_of_each_arm() -> None:
