@@ -21,6 +21,9 @@ OF_SWEEPS = frozenset({"scalarisation", "search", "trials"})
 """Keys that a sweep alone has."""
 OF_BOTH = frozenset({"arms", "base", "output_dir", "set"})
 """Keys that a study and a sweep have."""
+_OF_ARMS_OF_SWEEPS = frozenset({"scalarisation", "search"})
+_SINGLE_TASK = "single_task"
+"""What an arm of a study may be, or say."""
 
 _RUN_BY = {
     "recipe": "Recipes are for hf-mtl train",
@@ -30,16 +33,17 @@ _RUN_BY = {
 
 
 def kind_of(file: Node) -> Kind | None:
-    """Tell what a file is by its keys.
+    """Tell what a file is by its keys, and those of its arms.
 
     Args:
         file: The file, with all that it extends.
 
     Returns:
-        None where it is not clear, as where it has keys of two kinds.
+        None where it is not clear, as where it has keys of two kinds. A file of which nothing tells whether it is a
+        study or a sweep is a study, as a sweep has more keys.
     """
     keys = set(file.value)
-    study, sweep = keys & OF_STUDIES, keys & OF_SWEEPS
+    study, sweep = _telling(file, "study"), _telling(file, "sweep")
     if "tasks" in keys:
         return None if keys & {"arms", "base"} else "recipe"
     if "base" not in keys or (study and sweep):
@@ -63,17 +67,33 @@ def refuse_other_kind(file: Node, wanted: Kind, named: Origin | None = None) -> 
     found = kind_of(file)
     if found is None or found == wanted:
         return
+    telling = _telling(file, found)
+    if wanted == "sweep" and not telling:
+        return  # it may be one, whose other keys are in a file that extends it, or on the command line
     path, remedy = file.origin.file, _remedy(file, found, wanted)
-    problem = f"is a {found}: it has {' and '.join(_telling(file, found))}"
+    shown = [key for key in file.value if key in ("arms", "base")] if found == "study" else telling
+    problem = f"is a {found}: it has {' and '.join(shown)}"
     if named is not None:
         raise RecipeError(Mistake("extends", f"{path} {problem}", remedy, str(named)))
     raise RecipeError(Mistake("", problem, remedy, path))
 
 
 def _telling(file: Node, kind: Kind) -> list[str]:
-    """Return the keys by which a kind is told."""
-    wanted = {"recipe": {"tasks"}, "study": {"arms", "base"}, "sweep": OF_SWEEPS}[kind]
-    return [key for key in file.value if key in wanted]
+    """Return the keys that no other kind has."""
+    wanted = {"recipe": {"tasks"}, "study": OF_STUDIES, "sweep": OF_SWEEPS}[kind]
+    found = [key for key in file.value if key in wanted]
+    arms = file.value.get("arms")
+    if arms is None or not isinstance(arms.value, dict):
+        return found
+    return found + [f"arms.{name}" for name, arm in arms.value.items() if _is_arm_of(arm, kind)]
+
+
+def _is_arm_of(arm: Node, kind: Kind) -> bool:
+    """Tell whether only a file of a kind has such an arm."""
+    said = arm.value if isinstance(arm.value, dict) else {}
+    if kind == "study":
+        return arm.value == _SINGLE_TASK or _SINGLE_TASK in said
+    return kind == "sweep" and any(key.partition(".")[0] in _OF_ARMS_OF_SWEEPS for key in said)
 
 
 def _remedy(file: Node, found: Kind, wanted: Kind) -> str:

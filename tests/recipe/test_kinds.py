@@ -71,6 +71,42 @@ def test_a_file_that_may_be_of_another_kind_keeps_its_own_mistakes(text: str, tm
     assert kind_of(read_extended(write(tmp_path, text), [])) is None
 
 
+EITHER = "base: recipe.yaml\narms: {uw: {}}\noutput_dir: out\nset: {training.max_steps: 3}\n"
+
+
+def test_a_file_that_may_be_a_sweep_is_extended_by_one_and_made_one_on_the_command_line(tmp_path: Path) -> None:
+    either = write(tmp_path, EITHER, "either.yaml")
+    more = write(tmp_path, "extends: either.yaml\ntrials: 3\n")
+    for path, overrides in ((more, []), (either, ["trials=3"]), (either, [])):
+        with pytest.raises(RecipeError) as caught:
+            read_sweep(path, overrides)
+        said = [str(item) for item in caught.value.mistakes]
+        assert not any("is a study" in item for item in said)
+        assert any("recipe.yaml" in item for item in said)  # which is not there
+        assert any("trials" in item for item in said) == (path == either and not overrides)
+
+
+@pytest.mark.parametrize(
+    ("arm", "kind"),
+    [
+        ("{search: {training.learning_rate: {low: 1e-5, high: 1e-3}}}", "sweep"),
+        ("{search.training.learning_rate: {low: 1e-5, high: 1e-3}}", "sweep"),
+        ("{scalarisation: {}}", "sweep"),
+        ("single_task", "study"),
+        ("{single_task: true}", "study"),
+    ],
+)
+def test_arms_tell_what_else_may_be_a_study_or_a_sweep(arm: str, kind: str, tmp_path: Path) -> None:
+    path = write(tmp_path, f"base: recipe.yaml\narms: {{uw: {arm}, ew: {{}}}}\noutput_dir: out\n")
+    for wanted, read in READERS.items():
+        with pytest.raises(RecipeError) as caught:
+            read(path)
+        said = [str(item) for item in caught.value.mistakes]
+        assert any(f"is a {kind}: it has " in item for item in said) == (wanted != kind)
+        if kind == "sweep" != wanted:
+            assert f"is a sweep: it has arms.uw. Give a {wanted}" in said[0]
+
+
 def test_telling_keys_are_those_of_the_files() -> None:
     study, sweep = set(StudyFile.model_fields), set(SweepFile.model_fields)
     assert study & sweep == OF_BOTH

@@ -7,7 +7,7 @@ from hf_mtl.data.columns import name_count
 from hf_mtl.experiments.answer.trials import Trials
 from hf_mtl.experiments.results import Record
 
-_ALL = re.compile(r"\ball (?:([\d,]+) )?(rows|words|predictions)\b")
+_ALL = re.compile(r"\ball (?:[\d,]+ )?(?:rows|words|predictions)\b")
 """In what `Task.sameness` says of every type, beside that something is predicted."""
 _PREDICTED = re.compile(r"predicted '(.+)'\.$")
 
@@ -42,16 +42,6 @@ def constant_predictions(trials: Trials, tasks: Sequence[str]) -> list[str]:
 
 
 def _constant(record: Record, task: str) -> list[str]:
-    """Return what a run noted of predictions that are all the same, but for those of validation rows alone."""
-    said = [str(note) for note in record.get("notes") or () if str(note).startswith(f"{task}: ")]
-    found = [(note, _ALL.search(note)) for note in said if "predict" in note]
-    return [note for note, match in found if match is not None and _is_test(match, record, task)]
-
-
-def _is_test(found: re.Match[str], record: Record, task: str) -> bool:
-    """Tell whether a note may be of test rows: not where it counts the rows that were validation, and others."""
-    if found[1] is None or found[2] == "words":
-        return True
-    rows = (record.get("rows") or {}).get(task) or {}
-    count = int(found[1].replace(",", ""))
-    return count != rows.get("validation") or count == rows.get("test")
+    """Return what a run noted of predictions of test rows that are all the same; older records do not tell."""
+    said = [str(note) for note in record.get("test_notes") or () if str(note).startswith(f"{task}: ")]
+    return [note for note in said if "predict" in note and _ALL.search(note)]

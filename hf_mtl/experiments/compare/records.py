@@ -40,7 +40,8 @@ def record_of(folder: Path, recipe: Recipe, may: Allowance) -> Record:
     tasks = dict(recipe.tasks)
     values = {"validation": results["tasks"], "test": results.get("test", {}).get("tasks", {})}
     spent = log.spent(results["trained_steps"])
-    notes = [*results["notes"], *results.get("test", {}).get("notes", []), may.sentence()]
+    test_notes = results.get("test", {}).get("notes", [])
+    notes = [*results["notes"], *test_notes, may.sentence()]
     if results["ended_by"] != "all_steps":
         share = results["trained_steps"] / may.steps
         notes.append(f"{results['ended_by']} ended the run: it spent {share:.0%} of the steps of its budget.")
@@ -65,6 +66,7 @@ def record_of(folder: Path, recipe: Recipe, may: Allowance) -> Record:
         "baselines": baselines_of(results, tasks),
         "budget": {"equal": may.equal, "amount": may.amount, "steps": may.steps},
         "notes": notes,
+        "test_notes": test_notes,  # those of them that are of test rows, which their words do not tell
     }
 
 

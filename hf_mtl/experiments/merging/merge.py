@@ -44,7 +44,7 @@ def merge(run_folders: Mapping[str, Path], method: str, output: Path, allow_code
 
     Returns:
         A record of a study as far as the runs' folders say it: ``{"kind": "merged", "arm": method, "validation",
-        "test", "scores", "lower_is_better", "scale", "searched", "price", "notes"}``.
+        "test", "scores", "lower_is_better", "scale", "searched", "price", "notes", "test_notes"}``.
 
     Raises:
         UserError: If the runs cannot be merged, or the folder is not free; says why, and writes nothing.
@@ -76,6 +76,7 @@ def merge_parts(parts: Parts, method: str, output: Path, known: Mapping[str, Any
         part.set_encoder(weights)
     kept = KeptRows()
     found = {"validation": tried[scale], "test": _scored(parts, "test", kept)}
+    test_notes = [note for scores in found["test"].values() for note in scores.notes]
     record = {
         "kind": "merged",
         "arm": method,
@@ -84,7 +85,8 @@ def merge_parts(parts: Parts, method: str, output: Path, known: Mapping[str, Any
         "wall": round(time.perf_counter() - began, 3),
         "scale": scale,
         "searched": {f"{each:g}": value for each, value in averages.items()},
-        "notes": [note for scores in found["test"].values() for note in scores.notes],
+        "notes": [*test_notes],
+        "test_notes": test_notes,
     }
     if not direction:
         record["notes"].append("The encoders are as they began, so that there was nothing to merge.")

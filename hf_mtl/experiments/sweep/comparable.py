@@ -6,6 +6,7 @@ from typing import Any
 from hf_mtl.errors import Mistake, RecipeError
 from hf_mtl.evaluation import score_keys
 from hf_mtl.experiments.sweep.arms import Arm
+from hf_mtl.experiments.sweep.scored_rows import is_carved, scored_part
 from hf_mtl.recipe import Recipe
 from hf_mtl.tasks import Task
 
@@ -13,6 +14,7 @@ _OF_ROWS = ("type", "dataset", "stratify", "validation_fraction", "test_fraction
 """Keys of a task that say which rows are scored; others of its rows are those of training alone."""
 _OF_DATA = ("contamination", "fold", "beside")
 _CARVED_BY = "data.carving_seed"
+_LABELS = "labels"
 _MOST_NAMES = 5
 
 
@@ -45,11 +47,12 @@ def scored_by(recipe: Recipe, metric: str) -> dict[str, Any]:
         metric: The score that is looked at.
     """
     found: dict[str, Any] = {f"data.{key}": value for key, value in _data(recipe)}
+    folded = recipe.data.fold is not None
     for name, task in recipe.tasks.items():
-        found |= {f"tasks.{name}.{key}": value for key, value in _task(task)}
+        found |= {f"tasks.{name}.{key}": value for key, value in _task(task, folded)}
         if any(metric == f"{name}_{key}" for key, spec in score_keys(task) if spec is None):
             found |= {f"tasks.{name}.{key}": value for key, value in _loss(task)}
-    if any(task.validation_fraction > 0 or task.test_fraction for task in recipe.tasks.values()):
+    if any(is_carved(task, folded) for task in recipe.tasks.values()):
         found[_CARVED_BY] = _carving_seed(recipe)
     return found
 
@@ -59,9 +62,13 @@ def _data(recipe: Recipe) -> Iterator[tuple[str, Any]]:
     yield from ((key, section[key]) for key in _OF_DATA)
 
 
-def _task(task: Task) -> Iterator[tuple[str, Any]]:
+def _task(task: Task, folded: bool) -> Iterator[tuple[str, Any]]:
     plain = task.model_dump(mode="json")
     yield from ((key, plain[key]) for key in (*_OF_ROWS, *task.truth_keys))
+    if not is_carved(task, folded):
+        yield "dataset", scored_part(task)
+        if _LABELS in task.truth_keys and plain[_LABELS] is None:  # they are found in rows of train too
+            yield _LABELS, [None, plain["dataset"]]
     if task.weighted_metrics:
         yield "weight", plain["weight"]
     if task.tuned_by is not None:  # by the rows that the trial is then scored on
@@ -95,4 +102,6 @@ def _mistake(key: str, changed: list[str], where: str) -> Mistake:
     remedy = "Leave it out, or write an arm for each value: the trials of one arm are compared with each other alone."
     if others == [_CARVED_BY]:
         remedy = "Set data.carving_seed, so that all trials are scored by the same rows."
+    elif len(others) == 1 and key.startswith(f"{others[0].removesuffix(_LABELS)}dataset.data_files."):
+        remedy = f"Write {others[0]}, which would be looked for in the rows of train too."
     return Mistake(f"search.{key}", problem, remedy, where)

@@ -7,14 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from hf_mtl.errors import Mistake, RunError
+from hf_mtl.experiments.claims import claim
 from hf_mtl.experiments.identity import digest, same_anywhere
-from hf_mtl.experiments.sweep.file import Sweep
+from hf_mtl.experiments.sweep.file import JOURNAL, Sweep
 from hf_mtl.experiments.sweep.report import RECORD
+from hf_mtl.experiments.sweep.storage import STUDIES, first_name
 from hf_mtl.reporting.json_files import write_json_atomic
 from hf_mtl.shown import hide_secrets
 from hf_mtl.training.folder.fresh_folder import place_mistakes
 
 _TO_MAKE_S = 0.5
+_PAUSE_S = 0.05
 
 
 def described(sweep: Sweep) -> dict[str, Any]:
@@ -43,9 +46,18 @@ def take(sweep: Sweep) -> None:
     """
     refuse_other(sweep)
     record = sweep.output_dir / RECORD
-    if not record.exists():
-        sweep.output_dir.mkdir(parents=True, exist_ok=True)
+    if record.exists():
+        return
+    sweep.output_dir.mkdir(parents=True, exist_ok=True)
+    if sweep.storage == JOURNAL:
         write_json_atomic(record, described(sweep))
+        return
+    while not record.exists():
+        # By one worker alone: on two machines the folder may have two paths, and so two names.
+        with claim(sweep.output_dir / "claims" / "record") as mine:
+            if mine and not record.exists():
+                write_json_atomic(record, {**described(sweep), STUDIES: first_name(sweep)})
+        time.sleep(_PAUSE_S)
 
 
 def refuse_other(sweep: Sweep) -> None:
@@ -60,6 +72,8 @@ def refuse_other(sweep: Sweep) -> None:
     mine = described(sweep)
     if _is_there(record):
         found = _read(record)
+        if isinstance(found, dict):
+            found.pop(STUDIES, None)  # it stays what it was, wherever the folder is
         if changed := _changes(found, mine):
             problem = f"{folder} holds a sweep with other values, or other content of files, of {', '.join(changed)}"
             raise RunError(Mistake("output_dir", problem, "Give another folder, or move that one away."))
@@ -75,7 +89,7 @@ def _is_there(record: Path) -> bool:
     while not record.exists():
         if not record.parent.is_dir() or not any(record.parent.iterdir()) or time.monotonic() > end:
             return False
-        time.sleep(0.05)
+        time.sleep(_PAUSE_S)
     return True
 
 

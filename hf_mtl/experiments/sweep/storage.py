@@ -8,6 +8,8 @@ from hf_mtl.errors import Mistake, RunError, one_line
 from hf_mtl.experiments.sweep.arms import Arm
 from hf_mtl.experiments.sweep.file import JOURNAL, Sweep
 from hf_mtl.experiments.sweep.journal import open_journal
+from hf_mtl.experiments.sweep.report import RECORD
+from hf_mtl.foreign_json import read_object
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 RESULTS = "results.jsonl"
 IDENTITY = "sweep"
 """The attribute of a study that says what it is of."""
+STUDIES = "studies"
+"""The key of a sweep's record that says under which name its studies are in a database."""
 
 
 def open_storage(sweep: Sweep) -> "BaseStorage":
@@ -55,10 +59,15 @@ def refuse_storage(sweep: Sweep, identity: str) -> None:
     storage = open_storage(sweep)
     there = {study.study_name: study for study in storage.get_all_studies()}
     for arm in sweep.arms:
-        study = there.get(name_of(sweep, arm))
-        if study is not None:
-            refuse_other_study(study.study_name, study.user_attrs.get(IDENTITY, identity), identity)
-            refuse_lost(sweep, arm.name, storage.get_all_trials(study._study_id, deepcopy=False), set())
+        name = name_of(sweep, arm)
+        for study in (there.get(name), there.get(_earlier_name(sweep, arm))):
+            if study is None:
+                continue
+            known = study.user_attrs.get(IDENTITY, identity)
+            if study.study_name == name:
+                refuse_other_study(name, known, identity)
+            if known == identity:
+                refuse_lost(sweep, arm.name, storage.get_all_trials(study._study_id, deepcopy=False), set())
 
 
 def _lies_in(folder: Path, url: str) -> bool:
@@ -75,8 +84,31 @@ def _lies_in(folder: Path, url: str) -> bool:
 
 
 def name_of(sweep: Sweep, arm: Arm) -> str:
-    """Name the study of an arm. The hyperband pruner reads the name: equal sweeps have equal ones."""
-    return arm.name if sweep.storage == JOURNAL else f"{sweep.output_dir.as_posix()}/{arm.name}"
+    """Name the study of an arm. The hyperband pruner reads the name: equal sweeps have equal ones.
+
+    In a database, which many sweeps may share, by what the sweep's record says: its folder may be moved, and have
+    another path on another machine.
+
+    Raises:
+        CheckpointError: If the record is damaged; names it.
+    """
+    if sweep.storage == JOURNAL:
+        return arm.name
+    record = sweep.output_dir / RECORD
+    if not record.exists():
+        return f"{first_name(sweep)}/{arm.name}"
+    found = read_object(record).get(STUDIES)
+    return f"{found}/{arm.name}" if isinstance(found, str) else _earlier_name(sweep, arm)
+
+
+def first_name(sweep: Sweep) -> str:
+    """Return what the record of a new sweep says of the names of its studies: where its folder is made."""
+    return sweep.output_dir.resolve().as_posix()
+
+
+def _earlier_name(sweep: Sweep, arm: Arm) -> str:
+    """Name the study of an arm as sweeps did whose records do not say it: by the folder as it is written."""
+    return f"{sweep.output_dir.as_posix()}/{arm.name}"
 
 
 def refuse_other_study(name: str, known: str, identity: str) -> None:

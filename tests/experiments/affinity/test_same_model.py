@@ -1,3 +1,4 @@
+import json
 import shutil
 from pathlib import Path
 
@@ -5,10 +6,14 @@ import pytest
 import yaml
 
 from hf_mtl.errors import UserError
+from hf_mtl.experiments.affinity import Asked, find_affinity
 from hf_mtl.experiments.affinity.looked_at import look_at_given
 from hf_mtl.experiments.affinity.measure import Found
+from hf_mtl.inference.runs import load_model
+from hf_mtl.modeling.tokenizer_files import read_tokenizer
 from hf_mtl.recipe import load_recipe
 from hf_mtl.training.run.prepare import make_arguments
+from tests.training import runs
 
 World = tuple[Path, Found]
 
@@ -54,3 +59,67 @@ def test_of_a_model_without_its_run_the_encoder_is_compared(affinity_world: Worl
     layers = yaml.safe_load(path.read_text())["model"]["backbone"]["num_hidden_layers"]
     (mistake,) = said(path, alone, f"model.backbone.num_hidden_layers={layers + 1}")
     assert mistake == f"model.backbone.num_hidden_layers: is {layers + 1}, and of RUN it is {layers}"
+
+
+@pytest.fixture(scope="module")
+def local(affinity_world: World, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
+    """A recipe whose backbone is a folder, that folder, and a joint run that began with it."""
+    path, found = affinity_world
+    folder = tmp_path_factory.mktemp("local")
+    backbone = folder / "backbone"
+    load_model(found.folder / "joint").encoder.save_pretrained(backbone)
+    read_tokenizer(str(found.folder / "joint")).save_pretrained(backbone)
+    said = yaml.safe_load(path.read_text())
+    said["model"] = {"backbone": str(backbone), "max_length": said["model"].get("max_length", 16)}
+    recipe = path.parent / "local.yaml"  # beside its data
+    recipe.write_text(yaml.safe_dump(said))
+    with runs.own_cache(folder):
+        find_affinity(recipe, asked=Asked(steps=2, rows=6, output=folder / "found"))
+    return recipe, backbone, folder / "found" / "joint"
+
+
+def test_a_folder_is_the_same_model_wherever_it_lies(local: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    recipe, backbone, run = local
+    assert said(recipe, run) == []
+    assert said(recipe, run, f"model.tokenizer={backbone}") == []
+    copied = shutil.copytree(backbone, tmp_path / "copied")
+    assert said(recipe, run, f"model.backbone={copied}") == []
+    assert said(recipe, run, f"model.tokenizer={copied}") == []
+    (mistake,) = said(recipe, run, "model.backbone=some/model", f"model.tokenizer={copied}")
+    assert mistake.startswith("model.backbone: is 'some/model', and of RUN it is ")
+    moved = tmp_path / "moved"
+    shutil.move(backbone, moved)
+    try:
+        assert said(recipe, run, f"model.backbone={moved}") == []
+    finally:
+        shutil.move(moved, backbone)
+
+
+def test_another_model_in_a_folder_of_the_same_path_is_refused(
+    local: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
+    recipe, backbone, run = local
+    kept = shutil.copytree(backbone, tmp_path / "kept")
+    try:
+        config = json.loads((backbone / "config.json").read_text())
+        (backbone / "config.json").write_text(json.dumps({**config, "num_hidden_layers": 1}))
+        (mistake,) = said(recipe, run)
+        assert mistake == f"model.backbone: {backbone} has another num_hidden_layers than the encoder of RUN"
+        (backbone / "config.json").write_text(json.dumps({**config, "hidden_dropout_prob": 0.3}))
+        assert said(recipe, run) == []
+        words = (backbone / "tokenizer.json").read_text()
+        (backbone / "tokenizer.json").write_text(words.replace('"w16"', '"other"'))
+        assert words != (backbone / "tokenizer.json").read_text()
+        (mistake,) = said(recipe, run)
+        assert mistake == f"model.tokenizer: that of {backbone} is another one than that of RUN"
+    finally:
+        shutil.rmtree(backbone)
+        shutil.copytree(kept, backbone)
+
+
+def test_other_weights_in_another_folder_are_refused(local: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    recipe, backbone, run = local
+    other = shutil.copytree(backbone, tmp_path / "other")
+    runs.damage(other / "model.safetensors")
+    (mistake,) = said(recipe, run, f"model.backbone={other}")
+    assert mistake == f"model.backbone: {other} has other weights than {backbone}, from which RUN began"

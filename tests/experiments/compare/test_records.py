@@ -1,4 +1,7 @@
+import json
 import math
+import shutil
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +17,7 @@ KEYS = {
     *("step", "ended_by", "flops", "backward_passes", "seconds", "wall", "rows", "passes", "curve", "train_losses"),
     *("weights", "cosine_samples", "cosines", "conflict_rate", "contamination", "baselines", "notes", "budget"),
     "test_rows",
+    "test_notes",
     "aggregator",
 }
 
@@ -84,6 +88,18 @@ def test_a_record_names_the_aggregator(done: Done) -> None:
     folder = done.study.folder / trial.place
     record = record_of(folder, recipe.model_copy(update={"balancing": spec}), Allowance("steps", 6, 6, 6, 1.0))
     assert record["aggregator"] == "pcgrad"
+
+
+def test_a_record_tells_notes_of_test_rows_from_those_of_validation_rows(done: Done, tmp_path: Path) -> None:
+    [trial] = [trial for trial in done.trials if trial.arm.name == "uw"]
+    folder = shutil.copytree(done.study.folder / trial.place, tmp_path / "run")
+    results = json.loads((folder / "results.json").read_text())
+    of_validation, of_test = ("mood: all 40 rows are predicted 'sad'.", "topic: all 40 rows are predicted 'a'.")
+    results["notes"], results["test"]["notes"] = [of_validation], [of_test]
+    (folder / "results.json").write_text(json.dumps(results))
+    record = record_of(folder, trial.part.recipe, Allowance("steps", 6, 6, 6, 1.0))
+    assert record["test_notes"] == [of_test]
+    assert record["notes"][:2] == [of_validation, of_test]
 
 
 def test_a_record_has_what_the_runs_folder_tells(done: Done) -> None:

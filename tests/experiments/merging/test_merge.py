@@ -54,6 +54,7 @@ def test_the_record_is_what_the_merged_model_scores(method: str, merged: Merged)
         assert len(rows) == 30
         assert rows.scores(task) == {key: record["test"][task][key] for key in rows.scores(task)}
     assert (record["kind"], record["arm"]) == ("merged", method)
+    assert record["notes"] == record["test_notes"]  # all that is said of a model that was moved
     assert record["lower_is_better"]["mood"] == {"f1_macro": False}
 
 

@@ -13,6 +13,8 @@ from hf_mtl.tasks.registry import task_types
 from tests.experiments.sweep import worlds
 
 ROWS = {"path": "json", "data_files": {"train": "topic.train.jsonl"}}
+CARVED = {"tasks.topic.dataset.splits": {"validation": None}}
+OTHER_ROWS = {"tasks.topic.dataset.data_files.train": {"choices": ["topic.train.jsonl", "mood.train.jsonl"]}}
 
 
 @pytest.fixture(scope="module")
@@ -47,10 +49,11 @@ def said_of(folder: Path, search: dict[str, Any], **keys: Any) -> list[str]:
         ("data.contamination", ["warn", "drop"]),
         ("data.fold", [None, {"of": 3}]),
         ("data.carving_seed", [1, 2]),
+        ("tasks.topic.dataset.data_files.train", ["topic.train.jsonl", "mood.train.jsonl"]),
     ],
 )
 def test_what_scores_are_of_is_not_searched(folder: Path, key: str, values: list[Any]) -> None:
-    (found,) = said_of(folder, {key: {"choices": values}})
+    (found,) = said_of(folder, {key: {"choices": values}}, set=CARVED)
     assert found.startswith(f"sweep.yaml:5: search.{key}: cannot be searched: validation scores of its values could ")
     assert found.endswith("Leave it out, or write an arm for each value: the trials of one arm are compared with "
                           "each other alone.")  # fmt: skip
@@ -89,10 +92,27 @@ def test_a_section_is_refused_for_what_it_changes(folder: Path) -> None:
 
 def test_a_seed_is_searched_where_rows_are_carved_by_another(folder: Path) -> None:
     search = {"training.seed": {"low": 1, "high": 9}}
-    (found,) = said_of(folder, search)
+    (found,) = said_of(folder, search, set=CARVED)
     assert found.endswith(". Set data.carving_seed, so that all trials are scored by the same rows.")
-    assert said_of(folder, search, set={"data.carving_seed": 0}) == []
-    assert said_of(folder, search, set={"training.data_seed": 0}) == []
+    assert said_of(folder, search, set={**CARVED, "data.carving_seed": 0}) == []
+    assert said_of(folder, search, set={**CARVED, "training.data_seed": 0}) == []
+    assert said_of(folder, search) == []  # no row is carved
+    assert said_of(folder, search, set={"tasks.topic.test_fraction": 0.1})
+    assert said_of(folder, search, set={"data.fold": {"of": 3}})
+
+
+def test_rows_of_train_are_searched_where_none_of_them_is_scored(folder: Path) -> None:
+    assert said_of(folder, OTHER_ROWS) == []
+    for scored in ({"tasks.topic.test_fraction": 0.1}, {"data.fold": {"of": 3}}):
+        (found,) = said_of(folder, OTHER_ROWS, set=scored)
+        assert ", as tasks.topic.dataset would differ" in found
+    other = {"tasks.topic.dataset.data_files.validation": {"choices": ["topic.validation.jsonl", "x.jsonl"]}}
+    assert "as tasks.topic.dataset would differ" in said_of(folder, other)[0]
+
+
+def test_labels_that_are_found_in_rows_of_train_too_are_to_be_written_for_that(folder: Path) -> None:
+    (found,) = said_of(folder, OTHER_ROWS, set={"tasks.topic.labels": None})
+    assert found.endswith("Write tasks.topic.labels, which would be looked for in the rows of train too.")
 
 
 def test_a_loss_is_the_score_of_trials_that_have_the_same_one(folder: Path) -> None:

@@ -177,6 +177,19 @@ def test_a_database_with_other_studies_or_whose_folder_is_lost_leaves_no_folder(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_sweep_in_a_database_goes_on_where_its_folder_is_moved_or_written_otherwise(
+    tmp_path: Path, tested: list[Path]
+) -> None:
+    done: list[tuple[str, int]] = []
+    places = [tmp_path / "out", f"{tmp_path}/out/../out", os.path.relpath(tmp_path / "out"), tmp_path / "moved"]
+    for count, place in enumerate(places, start=1):
+        if place == tmp_path / "moved":
+            shutil.move(tmp_path / "out", place)
+        path = worlds.write(tmp_path, trials=count, storage=f"sqlite:///{tmp_path}/study.db", output_dir=str(place))
+        assert run_sweep(path, run=worlds.recording(done))[1] is not None
+    assert done == [("base", number) for number in range(len(places))]
+
+
 def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(RunError, match="output_dir: .*cannot be written"):
