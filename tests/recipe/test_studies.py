@@ -8,12 +8,14 @@ import pytest
 import yaml
 
 from hf_mtl.evaluation.aggregates import lower_is_better, task_score
+from hf_mtl.experiments.affinity import pair_gains, rank_agreement
 from hf_mtl.experiments.answer.report import read_answer
 from hf_mtl.experiments.answer.words import build
 from hf_mtl.experiments.compare import load_study
 from hf_mtl.experiments.compare.trials import trials_of
 from hf_mtl.experiments.sweep.file import read_sweep
 from hf_mtl.recipe import load_recipe
+from hf_mtl.reporting.json_files import read_jsonl
 from tests.pages import parts_of
 
 FOLDER = Path(__file__).parents[2] / "recipes" / "studies"
@@ -45,7 +47,9 @@ def test_the_studies_of_the_library_are_there() -> None:
 
 MANY_ARMS = "balancing"
 OF_COMPARE = {"quickstart", "affecteval", "tweeteval", "affinity"}
+OF_PAIRS = [FOLDER / "affinity" / "all_data" / "study.yaml"]  # of 17 tasks, whose tables nobody would read
 BY_COMPARE = [path for path in WITH_RESULTS if path.parent.parent == FOLDER and path.parent.name in OF_COMPARE]
+BY_COMPARE += OF_PAIRS
 OLDER = [path for path in WITH_RESULTS if path not in BY_COMPARE]  # records that were made of another program's
 
 
@@ -102,7 +106,25 @@ def test_results_of_compare_are_of_the_recipes_as_they_are(path: Path) -> None:
     assert found == sorted((t.arm.name, t.seed, str(t.part.task), t.identity) for t in trials)
 
 
-@pytest.mark.parametrize("path", WITH_RESULTS, ids=lambda path: path.parent.relative_to(FOLDER).as_posix())
+@pytest.mark.parametrize(
+    "path",
+    [path for path in WITH_RESULTS if path not in OF_PAIRS],
+    ids=lambda path: path.parent.relative_to(FOLDER).as_posix(),
+)
 def test_its_page_shows_what_a_report_writes(path: Path) -> None:
     shown = parts_of((path.parent / "README.md").read_text())["measured"]
     assert shown.strip() == build(read_answer(path.parent)).markdown().strip()
+
+
+@pytest.mark.parametrize("place", ["affinity", "affinity/all_data"])
+def test_pages_say_how_affinities_agree_with_gains(place: str) -> None:
+    folder = FOLDER / place
+    found = json.loads((folder / "linearised.json").read_text())
+    tasks, values = found["tasks"], found["affinity"]
+    affinity = {(i, j): values[a][b] for a, i in enumerate(tasks) for b, j in enumerate(tasks) if i != j}
+    gains = pair_gains(read_jsonl(folder / "results.jsonl"))
+    agreement = rank_agreement(affinity, gains)
+    said = (folder / "README.md").read_text()
+    assert len(gains) == len(tasks) * (len(tasks) - 1)
+    assert f"Spearman {agreement.spearman:.2f}" in said
+    assert f"p {agreement.p:.2f}" in said
