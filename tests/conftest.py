@@ -3,6 +3,7 @@
 import gc
 import os
 import signal
+import sys
 import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -60,3 +61,15 @@ def metric_script(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable
         patch.setattr(evaluate.config, "HF_METRICS_CACHE", str(folder / "cache"))
         patch.setattr(evaluate.config, "HF_MODULES_CACHE", str(folder / "modules"))
         yield write
+
+
+@pytest.fixture
+def no_plugin_stays(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What a study's plugin registers is of that study, and is registered again by the next that names it."""
+    from hf_mtl.tasks import TASK_TYPES, task_types
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TASK_TYPES, "_components", task_types())
+        yield
+    for name in [name for name in sys.modules if name.startswith("recipes.")]:
+        del sys.modules[name]

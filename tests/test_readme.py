@@ -112,12 +112,13 @@ def test_there_are_commands_of_every_program() -> None:
     assert {command.split()[0] for command in COMMANDS} >= {"hf-mtl", "accelerate", "pip", "scripts/quickstart"}
 
 
+@pytest.mark.usefixtures("no_plugin_stays")
 @pytest.mark.parametrize("command", HF_MTL)
 def test_a_command_is_understood(command: str, clone: Path) -> None:
     arguments = parse([*words(command), *(["RUN"] if lacks_target(command) else [])])
     if getattr(arguments, "target", "").endswith(".yaml"):
         load = {"compare": load_study, "sweep": read_sweep}.get(arguments.command, load_recipe)
-        load(arguments.target, arguments.overrides)
+        load(arguments.target, arguments.overrides, allow_code=getattr(arguments, "allow_code", False))
 
 
 @pytest.mark.parametrize("command", OTHERS)

@@ -1,8 +1,6 @@
 """Studies in the repository: each arm is a recipe that loads, and the committed results are of these arms."""
 
 import json
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +16,6 @@ from hf_mtl.experiments.compare.trials import trials_of
 from hf_mtl.experiments.sweep.file import read_sweep
 from hf_mtl.recipe import load_recipe
 from hf_mtl.reporting.json_files import read_jsonl
-from hf_mtl.tasks import TASK_TYPES, task_types
 from tests.pages import parts_of
 
 FOLDER = Path(__file__).parents[2] / "recipes" / "studies"
@@ -33,14 +30,7 @@ KEYS = {
 }
 
 
-@pytest.fixture(autouse=True)
-def no_plugin_stays(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """What a study's plugin registers is of that study, and is registered again by the next that names it."""
-    with monkeypatch.context() as patch:
-        patch.setattr(TASK_TYPES, "_components", task_types())
-        yield
-    for name in [name for name in sys.modules if name.startswith("recipes.")]:
-        del sys.modules[name]
+pytestmark = pytest.mark.usefixtures("no_plugin_stays")
 
 
 def study_of(path: Path) -> dict[str, Any]:
