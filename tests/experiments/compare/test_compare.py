@@ -157,7 +157,7 @@ def test_a_killed_workers_run_is_resumed_by_another_and_the_records_are_the_same
     first, second = start(path, "--no-report"), start(path, "--no-report")
     wait_for(lambda: any(steps_of(folder) > 12 for folder in out.glob("runs/*/seed-*")))
     # Whoever is at the joint run, which is in its middle.
-    holders = (json.loads(line) for file in (out / "claims").glob("uw-*") for line in file.read_text().splitlines())
+    holders = (json.loads(line) for file in (out / "claims").glob("uw,*") for line in file.read_text().splitlines())
     victim = next(holder["pid"] for holder in holders)
     os.kill(victim, signal.SIGKILL)
     codes = sorted([first.wait(), second.wait()])
