@@ -49,10 +49,9 @@ def test_the_studies_of_the_library_are_there() -> None:
 
 
 MANY_ARMS = "balancing"
-OF_COMPARE = {"quickstart", "affecteval", "tweeteval", "affinity"}
+OF_COMPARE = {"quickstart", "affecteval", "tweeteval", "affinity", "data_fraction", "scale_invariance", "imbalance"}
 OF_PAIRS = [FOLDER / "affinity" / "all_data" / "study.yaml"]  # of 17 tasks, whose tables nobody would read
-BY_COMPARE = [path for path in WITH_RESULTS if path.parent.parent == FOLDER and path.parent.name in OF_COMPARE]
-BY_COMPARE += OF_PAIRS
+BY_COMPARE = [path for path in WITH_RESULTS if path.relative_to(FOLDER).parts[0] in OF_COMPARE]
 OLDER = [path for path in WITH_RESULTS if path not in BY_COMPARE]  # records that were made of another program's
 
 
