@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from hf_mtl.data.learners.pike import PiKE
+from tests.modeling.families import some_fast
 from tests.training.partition_worker import train
 from tests.training.test_partition import Parameters, train_on_processes, updates
 
@@ -46,7 +47,7 @@ def assert_same_run(found: Parameters, reference: Parameters) -> None:
             torch.testing.assert_close(found[key], reference[key], rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", COURSES)
+@pytest.mark.parametrize("name", some_fast(COURSES, "phases and a switch", "learned temperatures"))
 def test_accumulation_does_not_change_a_scheduled_run(name: str) -> None:
     reference, trainer = train(32, 1, "sgd", "uw", layout="padded", **COURSES[name])
     found, _ = train(2, 16, "sgd", "uw", layout="packed", **COURSES[name])

@@ -25,18 +25,7 @@ SECTIONS = {
     "nash_mtl, every 3": {"weighting": None, "aggregator": {"name": "nash_mtl", "every": 3}},
 }
 # Of the methods that keep something from step to step, one of each kind.
-REMEMBERING = (
-    "cost",
-    "db_mtl",
-    "dwa",
-    "famo",
-    "gradnorm",
-    "graddrop",
-    "pcd",
-    "rlw",
-    "uw+pcgrad",
-    "nash_mtl, every 3",
-)
+REMEMBERING = ("db_mtl", "famo", "gradnorm", "uw+pcgrad", "nash_mtl, every 3")
 SCHEDULES: dict[str, dict[str, Any]] = {
     "mt2st_feedback": {"main": "topic", "action": "decay", "patience": 1, "warmup_checks": 0, "min_delta": 0.5},
     "mt2st_feedback, training": {"main": "topic", "signal": "training", "patience": 1, "min_delta": 0.5},
