@@ -114,6 +114,7 @@ def test_a_resumed_run_goes_on_in_the_same_bits(tmp_path: Path, name: str, step:
 TO_A_REGRESSION = {"schedules": [{**SWITCH, "main": "score"}]}
 
 
+@pytest.mark.slow  # in the fast tests: tests/training/test_schedules_partition.py
 @pytest.mark.parametrize("spec", [*SPECS.values(), TO_A_REGRESSION], ids=[*SPECS, "to a regression"])
 def test_accumulation_does_not_change_what_schedules_do(tmp_path: Path, spec: dict[str, Any]) -> None:
     runs = []
