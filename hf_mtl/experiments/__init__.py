@@ -6,8 +6,8 @@ made of that file alone.
 
 - Rooms: `compare` runs studies, `answer` judges and reports them, `merging` makes contenders of single-task runs;
   `sweep` searches values of keys, `affinity` proposes groups of tasks, `diagnose` looks into encoders.
-- Of a run: `arms` (a recipe with keys replaced), `identity` (what makes it the same run), `claims` and `workers` (who
-  runs it), `results` (its line).
+- Of a run: `arms` (a recipe with keys replaced), `preflight` (its data, looked at before anything is written),
+  `identity` (what makes it the same run), `claims` and `workers` (who runs it), `results` (its line).
 - Of an answer: `statistics` and `evidence` (numbers with their errors), `verdict` (the word for them), `report` (its
   text and Markdown).
 - Of files: `file_schema` and `reference` (the keys of studies and sweeps).

@@ -45,7 +45,8 @@ def test_a_file_of_another_kind_is_one_mistake(kind: str, wanted: str, extended:
 def test_a_missing_file_is_called_what_is_asked_for(wanted: str, tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=f"no such file. Give the path of a {wanted}, a YAML file."):
         READERS[wanted](tmp_path / "nope.yaml")
-    with pytest.raises(RecipeError, match=f"A {wanted} needs at least {NEEDS[wanted]}."):  # type: ignore[index]
+    needs = {str(kind): keys for kind, keys in NEEDS.items()}[wanted]
+    with pytest.raises(RecipeError, match=f"A {wanted} needs at least {needs}."):
         READERS[wanted](write(tmp_path, ""))
 
 

@@ -111,7 +111,7 @@ def _other_fields(backbone: Path, model: MultiTaskModel) -> str:
     """Name the fields of the config in a folder that are not those of a model's encoder; empty: all are."""
     config = load_encoder_config(backbone)
     mine = config.encoder_config if isinstance(config, MultiTaskConfig) else config
-    read = mine if isinstance(mine, dict) else mine.to_dict()  # type: ignore[union-attr]
+    read = {} if mine is None else mine if isinstance(mine, dict) else mine.to_dict()
     theirs = model.config.encoder_config.to_dict()
     fields = [key for key in theirs if key not in _NO_PART and not key.startswith("_") and "drop" not in key]
     return ", ".join(key for key in fields if key in read and read[key] != theirs[key])
