@@ -31,18 +31,19 @@ def task_curves(found: Answer, task: str) -> dict[str, tuple[list[float], list[f
 def mean_curve(found: Answer, arm: str) -> tuple[list[float], list[float]]:
     """Return operations of a seed so far, and the mean validation score of the tasks in points, as it goes on.
 
-    Runs of single tasks are taken side by side, each at the same share of its steps.
+    Runs of single tasks are taken side by side, each at the same share of its steps, and so are the folds of a seed.
 
     Args:
         found: The answer.
         arm: The arm.
     """
+    folds = found.question.folds or 1
     lines = []
     for trial in found.trials[arm].values():
         each = [_points(trial, task) for task in found.tasks]
         if all(each):
             means = _mean_line(each).tolist()
-            spent = [sum(_operations(record, share) for record in trial.records) for share, _ in means]
+            spent = [folds * sum(_operations(record, share) for record in trial.records) for share, _ in means]
             lines.append([(share, cost, score) for (share, score), cost in zip(means, spent, strict=True)])
     points = _mean_line(lines)
     return points[:, 1].tolist(), points[:, 2].tolist()

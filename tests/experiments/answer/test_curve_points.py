@@ -40,3 +40,11 @@ def test_runs_of_single_tasks_are_taken_side_by_side() -> None:
     operations, scores = mean_curve(found, "single_task")
     assert scores == pytest.approx([50, 75, 100])
     assert operations == pytest.approx([600, 900, 1200])
+
+
+def test_operations_of_a_seed_are_those_of_all_of_its_folds_as_in_the_table_of_costs() -> None:
+    records = [run("ew", 0, {"a": 0.5}, fold=fold, **curve([50, 100], 0.001, 0.1)) for fold in range(3)]
+    found = answer(records, Question("s", ("ew",), "ew", (0,), folds=3))
+    operations, _ = mean_curve(found, "ew")
+    assert operations == pytest.approx([1500, 3000])
+    assert operations[-1] == found.costs["ew"].flops
