@@ -7,12 +7,15 @@ from typing import Any
 import numpy as np
 import yaml
 
+from hf_mtl.experiments.answer.answer import Answer
+from hf_mtl.experiments.answer.question import Question
 from hf_mtl.experiments.results import Record
 from hf_mtl.reporting.json_files import append_jsonl
 
 TASKS = ("emotion", "irony", "stance", "hate")
 LIFT = {"emotion": 0.04, "irony": 0.0, "stance": -0.03, "hate": 0.002}
 """What training together adds to each task's score."""
+ZERO = dict.fromkeys(TASKS, 0.0)
 Arms = Mapping[str, Mapping[str, float]]
 
 
@@ -80,6 +83,16 @@ def write(folder: Path, records: Sequence[Record], arms: Sequence[str], **more: 
     said = {"base": "x.yaml", "arms": {arm: {} for arm in arms}, "seeds": 5, "budget": {"equal": "flops"}, **more}
     (folder / "study.yaml").write_text(yaml.safe_dump(said, sort_keys=False))
     return folder
+
+
+def asked(*arms: str, seeds: int = 5, **more: Any) -> Question:
+    """The question of these arms beside single tasks."""
+    return Question("study", ("single_task", *arms), "single_task", tuple(range(seeds)), **more)
+
+
+def words(found: Answer, arm: str) -> dict[str, str]:
+    """The verdict of each task."""
+    return {task: found.verdicts[arm, task].word for task in found.tasks}
 
 
 Changed = Callable[[Record], Record]

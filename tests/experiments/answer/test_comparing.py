@@ -8,14 +8,9 @@ import pytest
 
 from hf_mtl.experiments.answer.answer import answer
 from hf_mtl.experiments.answer.headline import headline
-from hf_mtl.experiments.answer.question import Question
 from hf_mtl.experiments.evidence import from_resamples
 from hf_mtl.experiments.results import Record
-from tests.experiments.answer.records import LIFT, TASKS, study
-
-
-def asked(*arms: str, seeds: int = 5) -> Question:
-    return Question("study", ("single_task", *arms), "single_task", tuple(range(seeds)))
+from tests.experiments.answer.records import LIFT, TASKS, asked, study
 
 
 def scored(records: list[Record], arm: str, key: str, values: dict[str, Any]) -> list[Record]:
