@@ -20,6 +20,8 @@ def add_compare(commands: Commands) -> None:
     executors = "where workers run: here, as jobs of Slurm (extra [slurm]), or print their commands (default: local)"
     parser.add_argument("--executor", default="local", choices=("local", "slurm", "print"), help=executors)
     parser.add_argument("--list", action="store_true", help="say what is done, running, missing, and the time left")
+    again = "train finished runs again whose settings or data have changed"
+    parser.add_argument("--overwrite", action="store_true", help=again)
     parser.add_argument("--no-report", action="store_true", help="do runs, and leave the answer to another worker")
     parser.add_argument("--allow-code", action="store_true", help="run code that the recipes name")
 
@@ -48,6 +50,7 @@ def run_compare(arguments: argparse.Namespace, say: Callable[[str], None]) -> No
         workers=arguments.workers,
         executor=arguments.executor,
         allow_code=arguments.allow_code,
+        overwrite=arguments.overwrite,
         report=not arguments.no_report,
         say=say,
     )

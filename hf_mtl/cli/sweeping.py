@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Callable
 
 from hf_mtl.cli.options import Commands, add_workers, refuse_workers
+from hf_mtl.errors import HfMtlError, name_classes
 
 _MORE = (
     " Each arm has as many trials: its recipe as it is, random values, then TPE. A trial is an ordinary run. The "
@@ -30,6 +31,10 @@ def sweep(arguments: argparse.Namespace, say: Callable[[str], None]) -> None:
     Args:
         arguments: Of the command line.
         say: Prints.
+
+    Raises:
+        UserError: If anything is wrong with the sweep; nothing is run.
+        HfMtlError: If no trial of an arm has a score.
     """
     from hf_mtl.experiments.sweep.file import read_sweep
     from hf_mtl.experiments.sweep.run import list_sweep, refuse_surroundings, run_sweep
@@ -55,3 +60,7 @@ def sweep(arguments: argparse.Namespace, say: Callable[[str], None]) -> None:
         say(f"\n{list_sweep(ended)}\n\nOther workers run the rest; the last of them scores the test.")
         return
     say(f"\n{answer_tables(result)}\n\nAll of it is in {ended.output_dir}.")
+    if failed := [name for name, arm in result["arms"].items() if arm["chosen"] is None]:
+        raise HfMtlError(
+            f"{ended.output_dir}: no trial of {name_classes(failed)} has a score; nothing is chosen there."
+        )

@@ -1,21 +1,25 @@
-"""The data of recipes, looked at before the first run of any: what is wrong there would fail it much later."""
+"""The data and models of recipes, looked at before the first run: what is wrong there would fail it much later."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from tempfile import TemporaryDirectory
 
 from hf_mtl.errors import UserError
 from hf_mtl.experiments.identity import digest
 from hf_mtl.progress import no_bars
 from hf_mtl.recipe import Recipe
 from hf_mtl.training.run.prepare import Prepared, make_arguments, prepare
+from hf_mtl.training.run.untrained import UNRECORDED
 
-_OF_ROWS = ("tasks", "data", "model")
+OF_ROWS = ("tasks", "data", "model")
 """The sections that decide over rows and tokens."""
 
 
 def prepared_once(recipes: Iterable[tuple[str, Recipe]]) -> Iterator[tuple[str, Prepared]]:
-    """Load the rows and the tokenizer of recipes, as their runs will; those with the same rows are loaded once.
+    """Load the rows and the tokenizer of recipes and make their models, as their runs will.
+
+    Those with the same rows are loaded once. Each model is made, and dropped again.
 
     Args:
         recipes: The key of each in its file, to name in mistakes; empty: none is needed; and the recipe.
@@ -32,10 +36,19 @@ def prepared_once(recipes: Iterable[tuple[str, Recipe]]) -> Iterator[tuple[str, 
         with _said_of(key), no_bars():
             args = make_arguments(recipe)
             # Seeds too, by which rows are carved and drawn.
-            mine = digest([*(sections.get(name) for name in _OF_ROWS), args.data_seed, args.seed])
+            mine = digest([*(sections.get(name) for name in OF_ROWS), args.data_seed, args.seed])
             if mine not in seen:
                 seen[mine] = prepare(recipe, args, tokenizer_folder=None)
-        yield key, replace(seen[mine], recipe=recipe, args=args)
+            prepared = replace(seen[mine], recipe=recipe, args=args)
+            _refuse_unbuildable(prepared)
+        yield key, prepared
+
+
+def _refuse_unbuildable(prepared: Prepared) -> None:
+    """Make the model and the Trainer of a recipe, which find what its keys and its rows do not show."""
+    with TemporaryDirectory() as folder:  # a Trainer makes its folder
+        args = make_arguments(prepared.recipe, output_dir=folder, **UNRECORDED, disable_tqdm=True)
+        replace(prepared, args=args).trainer(prepared.new_model())
 
 
 @contextmanager

@@ -47,6 +47,18 @@ def test_a_sweep_says_its_trials_and_its_answer(hf_mtl: Command, tmp_path: Path,
     assert again.out.splitlines()[-1].split()[:7] == ["base", "3", "3", "0", "0", "0", "0"]
 
 
+def test_a_sweep_whose_trials_all_failed_ends_with_1(
+    hf_mtl: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing = worlds.recording([], fails=lambda job: True)
+    monkeypatch.setattr(run, "run_sweep", partial(run.run_sweep, run=failing))
+    with runs.own_cache(tmp_path):
+        said = hf_mtl("sweep", worlds.write(tmp_path, trials=2))
+    assert said.code == 1
+    assert f"{tmp_path / 'out'}: no trial of base has a score" in said.err
+    assert "All of it is in" in said.out
+
+
 def test_a_mistake_ends_it_with_2_and_nothing_is_written(hf_mtl: Command, tmp_path: Path) -> None:
     path = worlds.write(tmp_path, search={"training.learning_rte": {"low": 1e-5, "high": 1e-3}})
     said = hf_mtl("sweep", path)

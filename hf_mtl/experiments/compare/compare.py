@@ -10,11 +10,11 @@ from hf_mtl.experiments.answer.lines import read_records
 from hf_mtl.experiments.answer.question import RESULTS
 from hf_mtl.experiments.claims import claim
 from hf_mtl.experiments.compare.afterwards import add_baselines, add_merged, add_rows, report_on
-from hf_mtl.experiments.compare.executors import printed, submit
+from hf_mtl.experiments.compare.executors import printed, refuse_slurm, submit
 from hf_mtl.experiments.compare.ledger import Ledger
 from hf_mtl.experiments.compare.listing import listing
 from hf_mtl.experiments.compare.load import Study, load_study
-from hf_mtl.experiments.compare.place import is_known, take
+from hf_mtl.experiments.compare.place import is_known, refuse_place, take
 from hf_mtl.experiments.compare.preflight import refuse_unusable
 from hf_mtl.experiments.compare.trials import trials_of
 from hf_mtl.experiments.compare.work import Worker
@@ -33,6 +33,7 @@ def compare(
     workers: int = 1,
     executor: Executor = "local",
     allow_code: bool = False,
+    overwrite: bool = False,
     report: bool = True,
     say: Callable[[str], None] = print,
 ) -> None:
@@ -44,23 +45,27 @@ def compare(
         workers: Workers, which share the cores.
         executor: Where they run: ``local``, ``slurm``, or nowhere (``print`` says their commands).
         allow_code: Whether code that recipes name may be run.
+        overwrite: Whether finished runs of other settings or data may be replaced.
         report: Whether to answer; otherwise only trials are done.
         say: Takes what there is to say.
 
     Raises:
         UserError: If the study, a recipe of it or its data cannot be used; nothing is trained.
-        RunError: If the folder is of something else.
+        RunError: If the folder is of something else, or finished runs would be replaced unasked.
         HfMtlError: If workers end again and again without finishing anything, or nothing can be answered as runs have
             failed.
     """
     study = load_study(path, overrides, allow_code)
-    worker = worker_command("compare", os.path.abspath(path), overrides, allow_code)
-    if executor == "print":
-        say(printed(worker, workers))
-        return
+    said = study.node.value.get("slurm")
+    refuse_slurm(study.file.slurm, executor == "slurm", "" if said is None else str(said.origin))
     if not is_known(study):
         refuse_unusable(study)
-    take(study, path, say)
+    worker = worker_command("compare", os.path.abspath(path), overrides, allow_code)
+    if executor == "print":
+        refuse_place(study, path, overwrite)
+        say(printed([*worker, *["--overwrite"] * overwrite], workers))
+        return
+    take(study, path, say, overwrite)
     if executor == "slurm":
         jobs = submit(worker, workers, study.folder / "jobs", study.file.slurm)
         say(f"{len(jobs)} jobs: {', '.join(str(job.job_id) for job in jobs)}. How far they are: --list")

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from hf_mtl.data.columns import name_count
 from hf_mtl.experiments.compare.ledger import RUN, Ledger, State
 from hf_mtl.experiments.compare.load import Study
+from hf_mtl.experiments.compare.place import to_be_replaced
+from hf_mtl.experiments.compare.trial_run import is_lost
 from hf_mtl.experiments.compare.trials import Trial, trials_of
 from hf_mtl.experiments.results import Record
 
@@ -36,9 +38,8 @@ def listing(study: Study, workers: int = 1) -> str:
     again = [trial for trial in failed if not records[trial.claim].get("final")]
     left = [trial for trial in trials if states[trial.claim] in ("running", "missing") or trial in again]
     whole = f"{len(trials)} runs in {study.folder}: {_counts(trials, states)}"
-    return "\n".join(
-        [*lines, "", whole, *_of_failed(len(again), len(failed) - len(again)), _time(left, records, workers)]
-    )
+    notes = [*_of_failed(len(again), len(failed) - len(again)), *_of_others(study, trials, states)]
+    return "\n".join([*lines, "", whole, *notes, _time(left, records, workers)])
 
 
 def _of_failed(again: int, final: int) -> list[str]:
@@ -50,6 +51,19 @@ def _of_failed(again: int, final: int) -> list[str]:
     if final:
         are = f"{name_count(final, 'run')} {'has' if final == 1 else 'have'} diverged and would again"
         said.append(f"{are}: not tried again unless the recipe changes, as by a lower training.learning_rate.")
+    return said
+
+
+def _of_others(study: Study, trials: Sequence[Trial], states: Mapping[str, State]) -> list[str]:
+    """Say which places hold runs of other settings or data."""
+    said = []
+    if count := len(to_be_replaced(study, trials)):
+        are = f"{name_count(count, 'finished run')} of other settings or data {'is' if count == 1 else 'are'}"
+        said.append(f"{are} in the place of these: trained again only with --overwrite.")
+    done = [trial for trial in trials if states[trial.claim] == "done"]
+    if count := sum(is_lost(study.folder / trial.place, trial.identity) for trial in done):
+        are = f"{name_count(count, 'model')} of finished runs {'is' if count == 1 else 'are'}"
+        said.append(f"{are} not in place, as other runs were begun there; the scores count.")
     return said
 
 

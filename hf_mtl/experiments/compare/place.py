@@ -1,7 +1,7 @@
 """The folder of a study: it belongs to one study file, however that was edited since."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,9 +10,11 @@ from hf_mtl.errors import Mistake, RunError, name_classes
 from hf_mtl.experiments.answer.current import TRIALS
 from hf_mtl.experiments.answer.lines import read_records
 from hf_mtl.experiments.answer.question import RESULTS
+from hf_mtl.experiments.claims import claim
 from hf_mtl.experiments.compare.ledger import RUN
 from hf_mtl.experiments.compare.load import Study, resolved
-from hf_mtl.experiments.compare.trials import trials_of
+from hf_mtl.experiments.compare.trial_run import is_lost, put_back
+from hf_mtl.experiments.compare.trials import Trial, trials_of
 from hf_mtl.foreign_json import read_object
 from hf_mtl.plain import dump_yaml
 from hf_mtl.reporting.atomic import replacing
@@ -26,45 +28,109 @@ ORIGIN = "origin.json"
 _STUDY = "study.yaml"
 _SWEEP = "sweep.json"
 _MOST_NAMES = 10
+_AGAIN = "Give another output_dir, or have them trained again with --overwrite"
 
 
-def take(study: Study, file: str | Path, say: Callable[[str], None]) -> None:
+def take(study: Study, file: str | Path, say: Callable[[str], None], overwrite: bool = False) -> None:
     """Make a study's folder, and keep the resolved study, its file's name and the identities of its trials in it.
 
     Args:
         study: The study.
         file: Its file.
-        say: Takes which finished runs are to be trained again.
+        say: Takes which finished runs are to be trained again, and which are there no more.
+        overwrite: Whether finished runs of other settings or data may be replaced.
 
     Raises:
         CheckpointError: If a file in it is damaged; names it.
-        RunError: If the folder cannot be written, or is of something else: a run, a sweep, or another study.
+        RunError: As `refuse_place`.
+    """
+    again = refuse_place(study, file, overwrite)
+    if again:
+        say(f"Recipes or data have changed; to be trained again: {_counted(again)}.")
+    folder, trials, done = study.folder, trials_of(study), _done(study.folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / ORIGIN).exists():
+        write_json_atomic(folder / ORIGIN, {"study": _seen_from(folder, file)})
+    with replacing(folder / _STUDY) as temporary:
+        temporary.write_text(dump_yaml(resolved(study)), "utf-8")
+    # So that a report in the middle of it leaves out runs of recipes that have changed since, which are still there.
+    write_json_atomic(folder / TRIALS, {trial.claim: trial.identity for trial in trials})
+    _put_back(study, [trial for trial in trials if trial.identity in done], say)
+
+
+def refuse_place(study: Study, file: str | Path, overwrite: bool = False) -> list[str]:
+    """Refuse a folder that a study cannot take; nothing is written.
+
+    Args:
+        study: The study.
+        file: Its file.
+        overwrite: Whether finished runs of other settings or data may be replaced.
+
+    Returns:
+        The names of trials in whose places there are such runs.
+
+    Raises:
+        CheckpointError: If a file in it is damaged; names it.
+        RunError: If the folder cannot be written, or is of something else: a run, a sweep, or another study; or if
+            finished runs would be replaced unasked.
     """
     folder = study.folder
     _refuse_own_file(folder, file)
     if mistakes := place_mistakes(folder):
         raise RunError([replace(item, key="output_dir") for item in mistakes])
-    trials = {trial.claim: trial for trial in trials_of(study)}
-    mine = {name: trial.identity for name, trial in trials.items()}
-    held = _identities(folder / TRIALS)
-    records = read_records(folder / RESULTS)
-    done = {str(item.get("identity")) for item in records if item.get("kind") == RUN}
     _refuse_runs(folder)
-    file = os.path.relpath(os.path.realpath(file), os.path.realpath(folder))
+    trials = trials_of(study)
+    there = {*_identities(folder / TRIALS).values(), *_done(folder)}
     # The same study may have come under another name, or with a machine's other folders: nothing is lost then.
-    if not _is_its_file(folder, file) and not {*held.values(), *done} <= set(mine.values()):
+    if not _is_its_file(folder, _seen_from(folder, file)) and not there <= {trial.identity for trial in trials}:
         _refuse_study(folder)
-    again = [trials[name].name for name, old in held.items() if name in mine and old != mine[name] and old in done]
-    if again:
-        count = name_count(len(again), "finished run")
-        say(f"Recipes or data have changed; to be trained again: {count}, {name_classes(again, _MOST_NAMES)}.")
-    folder.mkdir(parents=True, exist_ok=True)
-    if not (folder / ORIGIN).exists():
-        write_json_atomic(folder / ORIGIN, {"study": Path(file).as_posix()})
-    with replacing(folder / _STUDY) as temporary:
-        temporary.write_text(dump_yaml(resolved(study)), "utf-8")
-    # So that a report in the middle of it leaves out runs of recipes that have changed since, which are still there.
-    write_json_atomic(folder / TRIALS, mine)
+    again = to_be_replaced(study, trials)
+    if again and not overwrite:
+        problem = f"{folder} holds runs of other settings or data: {_counted(again)}"
+        raise RunError(Mistake("output_dir", problem, _AGAIN))
+    return again
+
+
+def to_be_replaced(study: Study, trials: Sequence[Trial]) -> list[str]:
+    """Return the names of trials in whose places there are finished runs of other settings or data.
+
+    Args:
+        study: The study.
+        trials: Its trials.
+    """
+    held, done = _identities(study.folder / TRIALS), _done(study.folder)
+    return [
+        trial.name
+        for trial in trials
+        if (old := held.get(trial.claim, trial.identity)) != trial.identity and old in done
+    ]
+
+
+def _put_back(study: Study, done: Sequence[Trial], say: Callable[[str], None]) -> None:
+    """Put finished runs back whose replacing was broken off, now that they are asked for again."""
+    lost = []
+    for trial in done:
+        folder = study.folder / trial.place
+        if is_lost(folder, trial.identity):
+            with claim(study.folder / "claims" / trial.claim) as mine:
+                if not mine or not put_back(folder, trial.identity):
+                    lost.append(trial.name)
+    if lost:
+        say(f"Scores that count are of models that other runs have replaced: {_counted(lost)}.")
+
+
+def _counted(names: Sequence[str]) -> str:
+    return f"{name_count(len(names), 'finished run')}, {name_classes(names, _MOST_NAMES)}"
+
+
+def _seen_from(folder: Path, file: str | Path) -> str:
+    """Return the path of a study's file relative to its folder."""
+    return Path(os.path.relpath(os.path.realpath(file), os.path.realpath(folder))).as_posix()
+
+
+def _done(folder: Path) -> set[str]:
+    """Return the identities of finished runs."""
+    return {str(item.get("identity")) for item in read_records(folder / RESULTS) if item.get("kind") == RUN}
 
 
 def is_known(study: Study) -> bool:
@@ -97,7 +163,7 @@ def _is_its_file(folder: Path, file: str) -> bool:
     """Tell whether a folder is of a study's file; of one that was begun before files were noted nobody knows."""
     origin = folder / ORIGIN
     if origin.exists():
-        return read_object(origin).get("study") == Path(file).as_posix()
+        return read_object(origin).get("study") == file
     return (folder / TRIALS).exists()
 
 

@@ -4,8 +4,6 @@ import shutil
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 from hf_mtl.errors import DiskError, DivergedError, HfMtlError, Stopped, UserError, one_line
 from hf_mtl.experiments.claims import claim
@@ -14,21 +12,14 @@ from hf_mtl.experiments.compare.costs import Costs, has_test_rows, untested
 from hf_mtl.experiments.compare.ledger import FAILED, RUN, Ledger
 from hf_mtl.experiments.compare.load import Study
 from hf_mtl.experiments.compare.records import record_of
+from hf_mtl.experiments.compare.trial_run import train
 from hf_mtl.experiments.compare.trials import Trial, in_folder, trials_of
 from hf_mtl.experiments.results import Record
-from hf_mtl.experiments.workers import output_kept
-from hf_mtl.foreign_json import read_object
-from hf_mtl.recipe import Recipe
 from hf_mtl.recipe.load import recipe_of
-from hf_mtl.reporting.json_files import write_json_atomic
 from hf_mtl.shown import get_logger
 from hf_mtl.training.checkpoint import checkpoints
-from hf_mtl.training.folder.run_folder import RunFolder
 
 logger = get_logger(__name__)
-
-TRIAL = "trial.json"
-"""The file in a run's folder that says of which trial it is."""
 
 _MOMENT_S = 0.5
 
@@ -143,33 +134,6 @@ class Worker:
             for checkpoint in checkpoints(folder):
                 shutil.rmtree(checkpoint, ignore_errors=True)
         return found
-
-
-def train(recipe: Recipe, folder: Path, identity: str, **wishes: Any) -> None:
-    """Train a trial's recipe, or go on where a worker was killed; a run of another recipe is replaced.
-
-    Args:
-        recipe: The recipe.
-        folder: Its folder.
-        identity: The trial's identity.
-        wishes: As for `run_recipe`.
-    """
-    from hf_mtl.training import run_recipe
-
-    begun = RunFolder(folder).exists
-    same = _identity_of(folder) in (None, identity)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json_atomic(folder / TRIAL, {"identity": identity})
-    with output_kept(folder):
-        # The test rows are kept with what their scores read of them, so that two runs can be compared row by row.
-        run_recipe(
-            recipe, resume=begun and same, overwrite=begun and not same, keep_rows=bool(wishes.get("test")), **wishes
-        )
-
-
-def _identity_of(folder: Path) -> str | None:
-    path = folder / TRIAL
-    return str(read_object(path).get("identity")) if path.exists() else None
 
 
 def _in_words(record: Record) -> str:

@@ -57,6 +57,12 @@ class RunFolder:
         return self.record.begun or self._has_weights()
 
     @property
+    def replaces_another(self) -> bool:
+        """Tell whether a run has begun here in the place of one that is kept until this one has its results."""
+        place = self.replaced.place
+        return place is not None and self.record.begun and RunRecord(place).begun
+
+    @property
     def is_finished(self) -> bool:
         """Tell whether the run here has ended; its results are written last."""
         return self.exists and (self.path / RESULTS).exists() and not self.goes_on

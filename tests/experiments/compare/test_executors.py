@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from hf_mtl.errors import UserError
-from hf_mtl.experiments.compare.executors import printed, submit
+from hf_mtl.experiments.compare.executors import printed, refuse_slurm, submit
 from hf_mtl.experiments.workers import worker_command
 
 
@@ -37,9 +37,17 @@ def test_slurm_gets_a_job_for_each_worker(tmp_path: Path) -> None:
 
 def test_without_slurm_or_submitit_it_is_said_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    given: Any = (["true"], 1, tmp_path / "jobs", {})
     with pytest.raises(UserError, match="--executor"):
-        submit(*given)
+        refuse_slurm({}, to_be_used=True)
     monkeypatch.setitem(sys.modules, "submitit", None)
     with pytest.raises(UserError, match="slurm needs submitit, which is not installed"):
-        submit(*given)
+        refuse_slurm({}, to_be_used=True)
+    refuse_slurm({"nope": 1}, to_be_used=False)
+
+
+@pytest.mark.parametrize("options", [{"nope": 1}, {"slurm_nope": 1}, {"timeout_min": "long"}])
+def test_options_that_submitit_does_not_know_are_refused_wherever_workers_run(options: dict[str, Any]) -> None:
+    pytest.importorskip("submitit", reason="the extra [slurm] is not installed")
+    with pytest.raises(UserError, match="^study.yaml:7: slurm: .*(nope|timeout_min)"):
+        refuse_slurm(options, to_be_used=False, where="study.yaml:7")
+    refuse_slurm({"slurm_partition": "gpu", "timeout_min": 60}, to_be_used=False)

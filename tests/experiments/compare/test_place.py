@@ -9,7 +9,7 @@ import yaml
 
 from hf_mtl.errors import RunError
 from hf_mtl.experiments.answer.current import TRIALS
-from hf_mtl.experiments.compare import compare
+from hf_mtl.experiments.compare import compare, show
 from hf_mtl.experiments.compare.ledger import Ledger
 from hf_mtl.experiments.compare.load import load_study
 from hf_mtl.experiments.compare.place import take
@@ -22,11 +22,13 @@ from tests.training.folders import begin
 ARMS = {"ew": {"balancing.weighting": "ew"}, "uw": {}}
 FASTER = {"ew": {"balancing.weighting": "ew", "training.learning_rate": 0.5}, "uw": {}}
 
+AGAIN = "Recipes or data have changed; to be trained again: 1 finished run, ew seed 0."
 
-def begun(path: Path, *overrides: str) -> list[str]:
+
+def begun(path: Path, *overrides: str, overwrite: bool = False) -> list[str]:
     """Take the folder of a study, and tell what was said."""
     said: list[str] = []
-    take(load_study(path, overrides), path, said.append)
+    take(load_study(path, overrides), path, said.append, overwrite)
     return said
 
 
@@ -57,20 +59,28 @@ def test_another_study_is_refused_and_its_folder_left_alone(tmp_path: Path) -> N
     assert "Give another output_dir, or move that one away; if it is the same study" in str(error.value)
     assert before == {item.name: item.read_text() for item in folder.iterdir() if item.is_file()}
     (folder / "origin.json").unlink()
-    assert begun(other) == ["Recipes or data have changed; to be trained again: 1 finished run, ew seed 0."]
+    assert begun(other, overwrite=True) == [AGAIN]
 
 
-def test_the_same_file_goes_on_however_it_was_edited_and_says_what_is_trained_again(tmp_path: Path) -> None:
+def test_the_same_file_goes_on_however_it_was_edited_and_replaces_no_finished_run_unasked(tmp_path: Path) -> None:
     path = write_study(tmp_path, arms=ARMS)
-    finished(path)
+    folder = finished(path)
     assert begun(edited(path, arms={**ARMS, "more": {"balancing.weighting": "dwa"}}, seeds=2)) == []
-    assert begun(edited(path, arms=FASTER, seeds=2)) == [
-        "Recipes or data have changed; to be trained again: 1 finished run, ew seed 0."
-    ]
-    assert begun(path) == []  # once said is enough
-    assert begun(path, "set.training.max_steps=9")[0].startswith(
-        "Recipes or data have changed; to be trained again: 1 finished run, "
+    edited(path, arms=FASTER, seeds=2)
+    before = {item.name: item.read_text() for item in folder.iterdir() if item.is_file()}
+    refused = (
+        "output_dir: .* holds runs of other settings or data: 1 finished run, ew seed 0. Give another output_dir"
     )
+    for options in ({}, {"executor": "print"}, {"workers": 2}):
+        with pytest.raises(RunError, match=refused):
+            compare(path, **options)
+    assert before == {item.name: item.read_text() for item in folder.iterdir() if item.is_file()}
+    listed = "1 finished run of other settings or data is in the place of these: trained again only with --overwrite."
+    assert listed in show(path)
+    assert begun(path, overwrite=True) == [AGAIN]
+    assert begun(path) == []  # once said is enough
+    with pytest.raises(RunError, match="holds runs of other settings or data: "):
+        begun(path, "set.training.max_steps=9")
 
 
 def test_a_file_that_asks_for_all_that_is_there_is_the_same_study(tmp_path: Path) -> None:

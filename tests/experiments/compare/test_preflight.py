@@ -25,6 +25,11 @@ CASES: dict[str, dict[str, Any]] = {
         "arms": {"ew": {}, "last": {"training.data_seed": 5}},
     },
     "base: no task has test rows": {"set": NO_TEST},
+    "^(?!.*arms).*model.freeze: found 99": {"set": {"model.freeze": 99}},
+    "arms.last.model.freeze: found 99": {"arms": {"ew": {}, "last": {"model.freeze": 99}}},
+    "arms.last.model.peft.*nope": {
+        "arms": {"ew": {}, "last": {"model.peft": {"type": "lora", "target_modules": ["nope"]}}}
+    },
     "baselines.llm.model: .*nollm": {"set": {"baselines.llm.model": "./nollm"}, "baselines": True},
     "recipe.yaml.*baselines.llm.model: .*bert, which is no causal language model": {
         "recipe": {"baselines": {"llm": {"model": "encoder"}}},
@@ -40,16 +45,21 @@ def write_encoder(folder: Path) -> None:
     tiny.tokenizer().save_pretrained(folder)
 
 
-@pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize("said", CASES)
-def test_a_mistake_that_only_the_data_show_is_found_before_anything_is_written(
-    said: str, workers: int, tmp_path: Path
-) -> None:
+def test_a_mistake_that_only_the_data_show_is_found_before_anything_is_written(said: str, tmp_path: Path) -> None:
     write_encoder(tmp_path / "encoder")
     path = write_study(tmp_path, **CASES[said], output_dir=str(tmp_path / "deep" / "out"))
-    with runs.own_cache(tmp_path), pytest.raises(UserError, match=said):
-        compare(path, workers=workers)
+    for options in ({}, {"workers": 2}, {"executor": "print"}):
+        with runs.own_cache(tmp_path), pytest.raises(UserError, match=said):
+            compare(path, **options)
     assert not (tmp_path / "deep").exists()
+
+
+def test_without_slurm_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with runs.own_cache(tmp_path), pytest.raises(UserError, match="--executor"):
+        compare(write_study(tmp_path, output_dir=str(tmp_path / "out")), executor="slurm")
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_baselines_are_those_of_the_reference(tmp_path: Path) -> None:

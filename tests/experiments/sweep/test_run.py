@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from hf_mtl.errors import DataError, DiskError, RecipeError, RunError
+from hf_mtl.errors import DataError, DiskError, RecipeError, RunError, UserError
 from hf_mtl.experiments.compare import load_study
 from hf_mtl.experiments.results import Record
 from hf_mtl.experiments.sweep import answer as answers
@@ -142,6 +142,21 @@ def test_data_that_cannot_be_used_end_a_sweep_before_it_begins(tmp_path: Path) -
     path = worlds.write(tmp_path, set={"tasks.topic.text": "no_such_column"})
     with pytest.raises(DataError, match="no_such_column"):
         run_sweep(path)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"set": {"model.freeze": 99}},
+        {"search": {"model.freeze": {"choices": [1, 99]}}},
+        {"arms": {"base": {}, "last": {"model.freeze": 99}}},
+    ],
+    ids=["everywhere", "searched", "an arm"],
+)
+def test_a_model_that_cannot_be_made_ends_it_likewise(keys: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"sweep.yaml:\d+: arms\.(base|last)\.model\.freeze: found 99"):
+        run_sweep(worlds.write(tmp_path, **keys))
     assert not (tmp_path / "out").exists()
 
 
