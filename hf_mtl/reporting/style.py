@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hf_mtl.reporting.atomic import replacing
+from hf_mtl.reporting.fitting import fit_words
 from hf_mtl.shown import visible
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.colorbar import Colorbar
     from matplotlib.figure import Figure
+    from matplotlib.image import AxesImage
     from matplotlib.text import Text
 
 # Okabe and Ito 2008, without yellow (too light for a line on white) and black (kept for summaries).
@@ -122,6 +125,18 @@ def label_panel(panel: "Axes", title: str, unit: str, upwards: bool = False) -> 
         plain_name(text)
 
 
+def colour_bar(panel: "Axes", image: "AxesImage", name: str = "") -> "Colorbar":
+    """Put the scale of a matrix right beside it, as high as it is, whatever room the panel has.
+
+    Args:
+        panel: The panel of the matrix.
+        image: The matrix.
+        name: What the colours say.
+    """
+    place = panel.inset_axes((1.03, 0.0, 0.05, 1.0))
+    return panel.figure.colorbar(image, cax=place, label=name)
+
+
 def marks(values: Sequence[float]) -> dict[str, Any]:
     """Mark the places of a line's points where they are few, or where one has no neighbour.
 
@@ -140,6 +155,7 @@ def plain_name(text: "Text") -> None:
 
 def save(figure: "Figure", path: str | Path) -> None:
     """Write a figure, whole or not at all; the suffix says in what format. A PNG says who drew it."""
+    fit_words(figure)
     drawn_by = {"Software": "hf_mtl"} if Path(path).suffix == ".png" else None
     with replacing(path) as temporary:
         figure.savefig(temporary, metadata=drawn_by)
