@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hf_mtl.reporting.style import label_panel, marks, new_figure, save, task_styles
+from hf_mtl.reporting.style import colour_bar, label_panel, marks, new_figure, save, task_styles
 from hf_mtl.shown import visible
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ def gradient_figure(path: str | Path, log: Sequence[Record]) -> None:
     figure, axes = new_figure(len(heights), len(tasks), by_step=False, heights=heights)
     matrix, norms, rate, *weights = axes
     _draw_matrix(matrix, tasks, cosines)
+    label_panel(matrix, f"Cosine of each pair's gradients, {_measured(log)} (below 0: they conflict)", "")
     _draw_lines(norms, log, tasks, "gradient_norm")
     norms.set_yscale("log")
     label_panel(norms, "Norm of each task's gradient of the shared parameters (those in scope)", "norm")
@@ -97,11 +98,25 @@ def _draw_matrix(axis: "Axes", tasks: Sequence[str], cosines: np.ndarray) -> Non
             if not math.isnan(value := cosines[row, column]):
                 dark = abs(2 * float(colours(value)) - 1) > 0.6
                 colour = "white" if dark else "black"
-                axis.text(column, row, f"{value:z.2f}", ha="center", va="center", fontsize=8, color=colour)
-    bar = axis.figure.colorbar(image, ax=axis, label="cosine", panchor=False, pad=0.02)
+                axis.text(column, row, cosine_text(value), ha="center", va="center", fontsize=8, color=colour)
+    bar = colour_bar(axis, image, "cosine")
     bar.set_ticks(_TICKS, labels=[f"{tick:g}" for tick in _TICKS])
     bar.minorticks_off()
-    label_panel(axis, "Cosine of each pair's gradients, mean over the run (below 0: they conflict)", "")
+
+
+def cosine_text(value: float) -> str:
+    """Write a cosine with two digits that count: most are small, and 0.00 would hide on which side of 0 they are."""
+    return f"{value:z#.2g}"
+
+
+def _measured(log: Sequence[Record]) -> str:
+    """Say how often and when cosines were measured."""
+    steps = sorted({item["step"] for item in log if any(key.startswith("gradient_cosine/") for key in item)})
+    if not steps:
+        return "of no pair"
+    if len(steps) == 1:
+        return f"measured once, at step {steps[0]:,}"
+    return f"mean of {len(steps):,} measurements at steps {steps[0]:,} to {steps[-1]:,}"
 
 
 def _signed_root(values: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from hf_mtl.experiments.answer.answer import Answer
+from hf_mtl.reporting.gradient_figure import cosine_text
 from hf_mtl.reporting.style import new_grid, plain_name, save
 from hf_mtl.shown import visible
 
@@ -37,7 +38,7 @@ def conflicts(path: Path, found: Answer) -> None:
         for row, column in zip(*np.nonzero(~np.isnan(matrix)), strict=True):
             value = matrix[row, column]
             colour = "white" if abs(value) > 0.6 * most else "black"
-            axis.text(column, row, f"{value:+.2f}", ha="center", va="center", fontsize=9, color=colour)
+            axis.text(column, row, cosine_text(value), ha="center", va="center", fontsize=9, color=colour)
         axis.set_xticks(range(len(names)), names, rotation=45, ha="right", parse_math=False)
         axis.set_yticks(range(len(names)), names, parse_math=False)
         plain_name(axis.set_title(visible(arm), loc="left", fontsize=11))
