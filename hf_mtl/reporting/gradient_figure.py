@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hf_mtl.reporting.style import colour_bar, label_panel, marks, new_figure, save, task_styles
+from hf_mtl.reporting.style import ORDINARY, colour_bar, label_panel, marks, new_figure, save, task_styles
 from hf_mtl.shown import visible
 
 if TYPE_CHECKING:
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 Record = Mapping[str, Any]
 _NUMBERED = 12
 """Up to so many tasks every cosine is written into its cell."""
+_CELL = 0.5
+"""Inches of a cell that a cosine fits into."""
 _TICKS = (-1.0, -0.3, -0.1, 0.0, 0.1, 0.3, 1.0)
 
 
@@ -33,7 +35,7 @@ def gradient_figure(path: str | Path, log: Sequence[Record]) -> None:
     if not tasks:
         raise ValueError("the log holds no cosines of task gradients")
     weighted = any(key.startswith("aggregator_weight/") for record in log for key in record)
-    heights = [max(1.3, 0.14 * len(tasks)), 1.0, 0.8, *([1.0] if weighted else [])]
+    heights = [_matrix_height(len(tasks)), 1.0, 0.8, *([1.0] if weighted else [])]
     figure, axes = new_figure(len(heights), len(tasks), by_step=False, heights=heights)
     matrix, norms, rate, *weights = axes
     _draw_matrix(matrix, tasks, cosines)
@@ -52,6 +54,12 @@ def gradient_figure(path: str | Path, log: Sequence[Record]) -> None:
         panel.set_xlim(left=0)
         panel.set_xlabel("optimizer step")
     save(figure, path)
+
+
+def _matrix_height(tasks: int) -> float:
+    """Return the height of the matrix, with the names below it, in those of an ordinary panel."""
+    numbered = (_CELL * tasks + 1.2) / ORDINARY if tasks <= _NUMBERED else 0.0
+    return max(1.3, 0.14 * tasks, numbered)
 
 
 def _draw_lines(axis: "Axes", log: Sequence[Record], tasks: Sequence[str], key: str) -> None:
@@ -98,15 +106,18 @@ def _draw_matrix(axis: "Axes", tasks: Sequence[str], cosines: np.ndarray) -> Non
             if not math.isnan(value := cosines[row, column]):
                 dark = abs(2 * float(colours(value)) - 1) > 0.6
                 colour = "white" if dark else "black"
-                axis.text(column, row, cosine_text(value), ha="center", va="center", fontsize=8, color=colour)
+                axis.text(column, row, cosine_text(value), ha="center", va="center", fontsize=7, color=colour)
     bar = colour_bar(axis, image, "cosine")
     bar.set_ticks(_TICKS, labels=[f"{tick:g}" for tick in _TICKS])
     bar.minorticks_off()
 
 
 def cosine_text(value: float) -> str:
-    """Write a cosine with two digits that count: most are small, and 0.00 would hide on which side of 0 they are."""
-    return f"{value:z#.2g}"
+    """Write a cosine with two digits that count, below 0.001 with one, so that it fits into a cell.
+
+    Most are small, and 0.00 would hide on which side of 0 they are.
+    """
+    return f"{value:.0e}" if 0 < abs(value) < 0.001 else f"{value:z#.2g}"
 
 
 def _measured(log: Sequence[Record]) -> str:

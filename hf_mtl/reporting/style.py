@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#7F7F7F")
 LINES = ("-", "--", ":", "-.")
 HATCHES = ("", "///", "...", "xxx")
+ORDINARY = 2.5
+"""Inches that a panel is high, unless its legend asks for more."""
 _FEW = 20
 """Up to so many points of a line look better with their places marked."""
 
@@ -53,7 +55,7 @@ def new_figure(
         heights: Height of each panel, in those of an ordinary one. None: all are ordinary.
     """
     heights = [1.0] * panels if heights is None else heights
-    figure = _blank(9.0, 0.6 + sum(heights) * max(2.5, 0.4 + 0.2 * entries))
+    figure = _blank(9.0, 0.6 + sum(heights) * max(ORDINARY, 0.4 + 0.2 * entries))
     axes = list(figure.subplots(panels, 1, sharex=by_step, squeeze=False, height_ratios=heights)[:, 0])
     for panel in axes:
         _plain(panel)

@@ -12,7 +12,7 @@ from hf_mtl.experiments.answer.curve_points import mean_curve, task_curves
 from hf_mtl.experiments.answer.tables import points
 from hf_mtl.experiments.statistics import MeanInterval
 from hf_mtl.reporting.drawn import drawn
-from hf_mtl.reporting.style import label_panel, new_figure, new_grid, plain_name, save
+from hf_mtl.reporting.style import ORDINARY, label_panel, new_figure, new_grid, plain_name, save
 from hf_mtl.shown import visible
 
 if TYPE_CHECKING:
@@ -25,8 +25,6 @@ TITLES = {
     "conflicts.png": "Cosines of the tasks' gradients",
 }
 _GREY = "#777777"
-_ORDINARY = 2.5
-"""Inches of a panel."""
 _APART = 0.02
 """Of the largest cost: points as near as that are moved apart."""
 _BESIDE = 5.0
@@ -69,7 +67,7 @@ def intervals(path: Path, found: Answer) -> None:
     """
     tasks = [*found.tasks, None]
     inches = 0.8 + 0.17 * len(tasks) * (len(found.arms) + 1)
-    figure, (axis,) = new_figure(1, len(found.arms), by_step=False, heights=[inches / _ORDINARY])
+    figure, (axis,) = new_figure(1, len(found.arms), by_step=False, heights=[inches / ORDINARY])
     styles, smallest = arm_styles(found), found.question.smallest
     axis.axvspan(-smallest, smallest, color="#EEEEEE", zorder=0, label=f"±{points(smallest)}: does not matter")
     axis.axvline(0, color=_GREY, linewidth=1)
