@@ -121,7 +121,7 @@ ELSEWHERE: dict[str, dict[str, list[str]]] = {
     "a whole diagnosis shows it": {
         "experiments/diagnose/test_diagnosis.py": [
             "inference/layer_features.py",
-            *(f"experiments/diagnose/{name}.py" for name in ("curves", "features", "figures", "likeness")),
+            *(f"experiments/diagnose/{name}.py" for name in ("curves", "features", "likeness")),
             *(f"experiments/diagnose/{name}.py" for name in ("readings", "subjects")),
         ],
     },

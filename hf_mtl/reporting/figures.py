@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 SUMMARY_LINES = dict(zip(SUMMARIES, ("-", "--", ":"), strict=True))
+SUMMARY_MARKERS = dict(zip(SUMMARIES, ("s", "D", "v"), strict=True))
+"""Hollow, so that those in one place are all seen, and the task's point below them."""
 PART_COLOUR = (0.35, 0.35, 0.35)
 KEPT_COLOUR = "#999999"
 
@@ -83,8 +85,10 @@ def training_figure(path: str | Path, log: Sequence[Record], kept: int | None = 
             style = styles[task]
             _draw_line(axis, panel, points, label, color=style.colour, linestyle=style.line, linewidth=width)
         for label, points in panel.summaries.items():
-            line = SUMMARY_LINES.get(label, "-")
-            _draw_line(axis, panel, points, label, color="black", linestyle=line, linewidth=2.0)
+            look = {"color": "black", "linestyle": SUMMARY_LINES.get(label, "-"), "linewidth": 2.0}
+            if label in SUMMARY_MARKERS and marks(points.values)["marker"]:
+                look |= {"marker": SUMMARY_MARKERS[label], "fillstyle": "none", "markersize": 7}
+            _draw_line(axis, panel, points, label, **look)
         _scale(axis, panel)
         if kept is not None:
             # Its name stands once, beside the scores by which it may have been chosen, in the last panel.
@@ -101,7 +105,7 @@ def _draw_line(axis: "Axes", panel: Panel, points: Points, label: str, **style: 
         steps, values = [0.0, *points.steps], [points.values[0], *points.values]
         axis.plot(steps, values, label=label, drawstyle="steps-pre", **style)
         return
-    axis.plot(*points, label=label, **marks(points.values), **style)
+    axis.plot(*points, label=label, **{**marks(points.values), **style})
 
 
 def _draw_parts(axis: "Axes", parts: Mapping[str, Points]) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hf_mtl.reporting.style import label_panel, marks, new_figure, save, task_styles
+from hf_mtl.reporting.style import ORDINARY, colour_bar, label_panel, marks, new_figure, save, task_styles
 from hf_mtl.shown import visible
 
 if TYPE_CHECKING:
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 Record = Mapping[str, Any]
 _NUMBERED = 12
 """Up to so many tasks every cosine is written into its cell."""
+_CELL = 0.5
+"""Inches of a cell that a cosine fits into."""
 _TICKS = (-1.0, -0.3, -0.1, 0.0, 0.1, 0.3, 1.0)
 
 
@@ -33,10 +35,11 @@ def gradient_figure(path: str | Path, log: Sequence[Record]) -> None:
     if not tasks:
         raise ValueError("the log holds no cosines of task gradients")
     weighted = any(key.startswith("aggregator_weight/") for record in log for key in record)
-    heights = [max(1.3, 0.14 * len(tasks)), 1.0, 0.8, *([1.0] if weighted else [])]
+    heights = [_matrix_height(len(tasks)), 1.0, 0.8, *([1.0] if weighted else [])]
     figure, axes = new_figure(len(heights), len(tasks), by_step=False, heights=heights)
     matrix, norms, rate, *weights = axes
     _draw_matrix(matrix, tasks, cosines)
+    label_panel(matrix, f"Cosine of each pair's gradients, {_measured(log)} (below 0: they conflict)", "")
     _draw_lines(norms, log, tasks, "gradient_norm")
     norms.set_yscale("log")
     label_panel(norms, "Norm of each task's gradient of the shared parameters (those in scope)", "norm")
@@ -51,6 +54,12 @@ def gradient_figure(path: str | Path, log: Sequence[Record]) -> None:
         panel.set_xlim(left=0)
         panel.set_xlabel("optimizer step")
     save(figure, path)
+
+
+def _matrix_height(tasks: int) -> float:
+    """Return the height of the matrix, with the names below it, in those of an ordinary panel."""
+    numbered = (_CELL * tasks + 1.2) / ORDINARY if tasks <= _NUMBERED else 0.0
+    return max(1.3, 0.14 * tasks, numbered)
 
 
 def _draw_lines(axis: "Axes", log: Sequence[Record], tasks: Sequence[str], key: str) -> None:
@@ -97,11 +106,28 @@ def _draw_matrix(axis: "Axes", tasks: Sequence[str], cosines: np.ndarray) -> Non
             if not math.isnan(value := cosines[row, column]):
                 dark = abs(2 * float(colours(value)) - 1) > 0.6
                 colour = "white" if dark else "black"
-                axis.text(column, row, f"{value:z.2f}", ha="center", va="center", fontsize=8, color=colour)
-    bar = axis.figure.colorbar(image, ax=axis, label="cosine", panchor=False, pad=0.02)
+                axis.text(column, row, cosine_text(value), ha="center", va="center", fontsize=7, color=colour)
+    bar = colour_bar(axis, image, "cosine")
     bar.set_ticks(_TICKS, labels=[f"{tick:g}" for tick in _TICKS])
     bar.minorticks_off()
-    label_panel(axis, "Cosine of each pair's gradients, mean over the run (below 0: they conflict)", "")
+
+
+def cosine_text(value: float) -> str:
+    """Write a cosine with two digits that count, below 0.001 with one, so that it fits into a cell.
+
+    Most are small, and 0.00 would hide on which side of 0 they are.
+    """
+    return f"{value:.0e}" if 0 < abs(value) < 0.001 else f"{value:z#.2g}"
+
+
+def _measured(log: Sequence[Record]) -> str:
+    """Say how often and when cosines were measured."""
+    steps = sorted({item["step"] for item in log if any(key.startswith("gradient_cosine/") for key in item)})
+    if not steps:
+        return "of no pair"
+    if len(steps) == 1:
+        return f"measured once, at step {steps[0]:,}"
+    return f"mean of {len(steps):,} measurements at steps {steps[0]:,} to {steps[-1]:,}"
 
 
 def _signed_root(values: np.ndarray) -> np.ndarray:

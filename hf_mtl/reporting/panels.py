@@ -85,11 +85,12 @@ def panels_of(log: Sequence[Record], tasks: Sequence[str]) -> list[Panel]:
         ),
         Panel(
             "Share of each task in the rows of a step",
-            "share",
-            _of_tasks(log, tasks, "share/{}"),
+            "% of rows",
+            _in_percent(_of_tasks(log, tasks, "share/{}")),
             {},
             {},
             stepped=True,
+            low=0.0,
         ),
         Panel("Parts of the model that are trained (blank: frozen)", "", {}, {}, parts),
         *([_cost(log)] if parts or coefficients else []),
@@ -114,6 +115,13 @@ def _of_tasks(
         filler = dict.fromkeys(found.values(), absent)
         log = [filler | dict(item) if _of_training(item) else item for item in log]
     return {task: (task, _points(log, name)) for task, name in found.items()}
+
+
+def _in_percent(lines: Mapping[str, tuple[str, Points]]) -> dict[str, tuple[str, Points]]:
+    return {
+        task: (label, Points(points.steps, [100 * value for value in points.values]))
+        for task, (label, points) in lines.items()
+    }
 
 
 def _of_training(record: Record) -> bool:

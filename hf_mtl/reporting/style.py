@@ -7,17 +7,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hf_mtl.reporting.atomic import replacing
+from hf_mtl.reporting.fitting import fit_words
 from hf_mtl.shown import visible
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.colorbar import Colorbar
     from matplotlib.figure import Figure
+    from matplotlib.image import AxesImage
     from matplotlib.text import Text
 
 # Okabe and Ito 2008, without yellow (too light for a line on white) and black (kept for summaries).
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#7F7F7F")
 LINES = ("-", "--", ":", "-.")
 HATCHES = ("", "///", "...", "xxx")
+ORDINARY = 2.5
+"""Inches that a panel is high, unless its legend asks for more."""
 _FEW = 20
 """Up to so many points of a line look better with their places marked."""
 
@@ -50,7 +55,7 @@ def new_figure(
         heights: Height of each panel, in those of an ordinary one. None: all are ordinary.
     """
     heights = [1.0] * panels if heights is None else heights
-    figure = _blank(9.0, 0.6 + sum(heights) * max(2.5, 0.4 + 0.2 * entries))
+    figure = _blank(9.0, 0.6 + sum(heights) * max(ORDINARY, 0.4 + 0.2 * entries))
     axes = list(figure.subplots(panels, 1, sharex=by_step, squeeze=False, height_ratios=heights)[:, 0])
     for panel in axes:
         _plain(panel)
@@ -122,6 +127,18 @@ def label_panel(panel: "Axes", title: str, unit: str, upwards: bool = False) -> 
         plain_name(text)
 
 
+def colour_bar(panel: "Axes", image: "AxesImage", name: str = "") -> "Colorbar":
+    """Put the scale of a matrix right beside it, as high as it is, whatever room the panel has.
+
+    Args:
+        panel: The panel of the matrix.
+        image: The matrix.
+        name: What the colours say.
+    """
+    place = panel.inset_axes((1.03, 0.0, 0.05, 1.0))
+    return panel.figure.colorbar(image, cax=place, label=name)
+
+
 def marks(values: Sequence[float]) -> dict[str, Any]:
     """Mark the places of a line's points where they are few, or where one has no neighbour.
 
@@ -140,6 +157,7 @@ def plain_name(text: "Text") -> None:
 
 def save(figure: "Figure", path: str | Path) -> None:
     """Write a figure, whole or not at all; the suffix says in what format. A PNG says who drew it."""
+    fit_words(figure)
     drawn_by = {"Software": "hf_mtl"} if Path(path).suffix == ".png" else None
     with replacing(path) as temporary:
         figure.savefig(temporary, metadata=drawn_by)

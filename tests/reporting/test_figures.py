@@ -29,7 +29,7 @@ def drawn(monkeypatch):
 def test_training_figure_has_a_panel_for_each_kind_of_record(tmp_path, drawn):
     training_figure(tmp_path / "training.png", LOG)
     panels = drawn[0].axes
-    assert [panel.get_ylabel() for panel in panels] == ["loss", "weight", "share", "score"]
+    assert [panel.get_ylabel() for panel in panels] == ["loss", "weight", "% of rows", "score"]
     assert [line.get_label() for line in panels[3].lines] == [
         "emotion (f1_macro)",
         "emotion_intensity (pearson)",
@@ -67,9 +67,24 @@ def test_tasks_that_are_scored_and_not_trained_have_a_line_of_scores(tmp_path, d
     assert scores[3:] == ["average", "macro", "worst"]
 
 
+def test_the_scores_of_all_tasks_can_be_told_apart_at_one_evaluation(tmp_path, drawn):
+    training_figure(tmp_path / "training.png", LOG)
+    lines = {line.get_label(): line for line in drawn[0].axes[-1].lines}
+    looks = {name: lines[name].get_marker() for name in ("average", "macro", "worst")}
+    assert len({*looks.values(), "o"}) == 4, "no two alike, and none as a task's"
+    assert {lines[name].get_fillstyle() for name in looks} == {"none"}, "one upon another is seen"
+
+
+def test_shares_are_percent_from_nothing_on(tmp_path, drawn):
+    training_figure(tmp_path / "training.png", LOG)
+    share = drawn[0].axes[2]
+    assert share.get_ylim()[0] == 0
+    assert share.lines[0].get_ydata().tolist() == pytest.approx([30.0] * 3)
+
+
 def test_panels_without_records_are_left_out(tmp_path, drawn):
     training_figure(tmp_path / "training.png", LOG[:1])
-    assert [panel.get_ylabel() for panel in drawn[0].axes] == ["loss", "weight", "share"]
+    assert [panel.get_ylabel() for panel in drawn[0].axes] == ["loss", "weight", "% of rows"]
 
 
 def test_a_log_of_nothing_is_refused(tmp_path):
@@ -108,7 +123,7 @@ def test_what_schedules_did_is_drawn(tmp_path, drawn):
 
 def test_without_schedules_the_cost_of_a_step_is_left_out(tmp_path, drawn):
     training_figure(tmp_path / "training.png", [{**LOG[0], "flops": 1e9}])
-    assert [panel.get_ylabel() for panel in drawn[0].axes] == ["loss", "weight", "share"]
+    assert [panel.get_ylabel() for panel in drawn[0].axes] == ["loss", "weight", "% of rows"]
 
 
 def test_mixture_figure_stacks_the_shares_to_a_hundred(tmp_path, drawn):

@@ -1,5 +1,6 @@
 """The figure of the tasks' gradients."""
 
+from itertools import combinations, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from hf_mtl.reporting import gradient_figure as figure
-from hf_mtl.reporting.gradient_figure import gradient_figure, mean_cosines
+from hf_mtl.reporting.gradient_figure import cosine_text, gradient_figure, mean_cosines
+from tests.drawn import assert_words_fit, keep_figures
 
 LOG = [
     {"step": 10, "gradient_norm/a": 1.0, "gradient_norm/b": 2.0, "gradient_cosine/a/b": -0.5, "conflict_rate": 1.0},
@@ -52,6 +54,39 @@ def test_the_only_sample_of_a_short_run_can_be_seen(tmp_path: Path, monkeypatch:
     gradient_figure(tmp_path / "x.png", LOG[:1])
     lines = [line for panel in drawn[0].axes for line in panel.lines]
     assert [line.get_marker() for line in lines if len(line.get_xdata())] == ["o"] * 3, "two norms and the rate"
+
+
+@pytest.mark.parametrize(
+    ("log", "said"),
+    [(LOG[:1], "measured once, at step 10 "), (LOG, "mean of 2 measurements at steps 10 to 20 ")],
+)
+def test_the_title_says_how_often_cosines_were_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log: list[dict[str, float]], said: str
+) -> None:
+    drawn = keep_figures(monkeypatch)
+    gradient_figure(tmp_path / "x.png", [*log, {"step": 30, "loss/a": 1.0}])
+    assert_words_fit(drawn[0])
+    assert said in drawn[0].axes[0].get_title(loc="left")
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [(-0.0027, "-0.0027"), (-0.00014, "-1e-04"), (0.384, "0.38"), (-0.5, "-0.50"), (1.0, "1.0"), (-0.0, "0.0")],
+)
+def test_a_cosine_shows_on_which_side_of_0_it_is(value: float, said: str) -> None:
+    assert cosine_text(value) == said
+
+
+@pytest.mark.parametrize("count", [3, 12])
+def test_no_cosine_lies_on_the_next_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    drawn = keep_figures(monkeypatch)
+    names = [f"a_task_{number}" for number in range(count)]
+    pairs = {f"gradient_cosine/{a}/{b}": -0.0027 for a, b in combinations(names, 2)}
+    gradient_figure(tmp_path / "x.png", [{"step": 1, **pairs, **{f"gradient_norm/{name}": 1.0 for name in names}}])
+    row = [text for text in drawn[0].axes[0].texts if text.get_position()[1] == 0]
+    boxes = [text.get_window_extent() for text in row]
+    assert len(boxes) == count
+    assert not any(a.overlaps(b) for a, b in pairwise(boxes))
 
 
 def test_a_log_without_cosines_is_refused(tmp_path: Path) -> None:

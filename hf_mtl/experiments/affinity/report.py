@@ -11,7 +11,7 @@ from hf_mtl.experiments.affinity.matrix import AffinityMatrix
 from hf_mtl.experiments.affinity.proposal import FILE, write_proposal
 from hf_mtl.reporting.drawn import drawn
 from hf_mtl.reporting.json_files import write_json_atomic
-from hf_mtl.reporting.style import label_panel, new_figure, save
+from hf_mtl.reporting.style import colour_bar, label_panel, new_figure, save
 from hf_mtl.shown import visible
 
 if TYPE_CHECKING:
@@ -181,6 +181,6 @@ def affinity_figure(path: str | Path, affinity: AffinityMatrix) -> None:
         colour = "white" if abs(values[i, j]) > 0.6 * most else "black"
         said = _percent(affinity.values[i, j], affinity.errors[i, j], decimals, "\n±")
         panel.text(j, i, said, ha="center", va="center", fontsize=8, color=colour)
-    panel.figure.colorbar(image, ax=panel, label="% of the loss", panchor=False, pad=0.02)
+    colour_bar(panel, image, "% of the loss")
     label_panel(panel, f"Affinity of tasks, {affinity.method} (below 0: the task harms)", "from: who joins")
     save(figure, path)

@@ -6,8 +6,12 @@ from pathlib import Path
 import numpy as np
 
 from hf_mtl.experiments.answer.answer import Answer
+from hf_mtl.reporting.gradient_figure import cosine_text
 from hf_mtl.reporting.style import new_grid, plain_name, save
 from hf_mtl.shown import visible
+
+_POINTS = 40.0
+"""Size of the letters times the tasks at which a cosine fits into its cell."""
 
 
 def columns_of(panels: int) -> int:
@@ -30,14 +34,14 @@ def conflicts(path: Path, found: Answer) -> None:
     figure, axes = new_grid(len(drawn), columns_of(len(drawn)))
     names = [visible(task) for task in found.tasks]
     most = max(0.25, *(float(np.nanmax(np.abs(matrix))) for matrix in drawn.values()))
-    image = None
+    image, size = None, min(9.0, _POINTS / len(names))
     for axis, (arm, matrix) in zip(axes, drawn.items(), strict=True):
         image = axis.imshow(matrix, cmap="RdBu", vmin=-most, vmax=most)
         axis.grid(False)
         for row, column in zip(*np.nonzero(~np.isnan(matrix)), strict=True):
             value = matrix[row, column]
             colour = "white" if abs(value) > 0.6 * most else "black"
-            axis.text(column, row, f"{value:+.2f}", ha="center", va="center", fontsize=9, color=colour)
+            axis.text(column, row, cosine_text(value), ha="center", va="center", fontsize=size, color=colour)
         axis.set_xticks(range(len(names)), names, rotation=45, ha="right", parse_math=False)
         axis.set_yticks(range(len(names)), names, parse_math=False)
         plain_name(axis.set_title(visible(arm), loc="left", fontsize=11))

@@ -12,7 +12,7 @@ from hf_mtl.experiments.answer.curve_points import mean_curve, task_curves
 from hf_mtl.experiments.answer.tables import points
 from hf_mtl.experiments.statistics import MeanInterval
 from hf_mtl.reporting.drawn import drawn
-from hf_mtl.reporting.style import label_panel, new_figure, new_grid, plain_name, save
+from hf_mtl.reporting.style import ORDINARY, label_panel, new_figure, new_grid, plain_name, save
 from hf_mtl.shown import visible
 
 if TYPE_CHECKING:
@@ -25,10 +25,12 @@ TITLES = {
     "conflicts.png": "Cosines of the tasks' gradients",
 }
 _GREY = "#777777"
-_ORDINARY = 2.5
-"""Inches of a panel."""
 _APART = 0.02
 """Of the largest cost: points as near as that are moved apart."""
+_BESIDE = 5.0
+"""Points of an interval that are drawn beside the scores in any case."""
+_MARGIN = 0.05
+"""Of an axis: what stays free at each end."""
 
 
 def draw(found: Answer, folder: Path) -> list[Path]:
@@ -65,7 +67,7 @@ def intervals(path: Path, found: Answer) -> None:
     """
     tasks = [*found.tasks, None]
     inches = 0.8 + 0.17 * len(tasks) * (len(found.arms) + 1)
-    figure, (axis,) = new_figure(1, len(found.arms), by_step=False, heights=[inches / _ORDINARY])
+    figure, (axis,) = new_figure(1, len(found.arms), by_step=False, heights=[inches / ORDINARY])
     styles, smallest = arm_styles(found), found.question.smallest
     axis.axvspan(-smallest, smallest, color="#EEEEEE", zorder=0, label=f"±{points(smallest)}: does not matter")
     axis.axvline(0, color=_GREY, linewidth=1)
@@ -114,11 +116,12 @@ def costs(path: Path, found: Answer) -> None:
     figure, (axis,) = new_figure(1, len(drawn_arms) + 2, by_step=False, heights=[1.4])
     styles, reference = arm_styles(found), found.question.reference
     for arm in drawn_arms:
+        name = arm if found.costs[arm].trained else f"{arm} (merged: cost of its single runs)"
         if arm in lines:
-            axis.plot(*lines[arm], label=arm, **styles[arm].of_line())
+            axis.plot(*lines[arm], label=name, **styles[arm].of_line())
         else:  # no line, as of what was merged: its test score alone
             point: dict[str, Any] = {"color": styles[arm].colour, "markeredgecolor": "black"}
-            axis.plot([], [], _test_marker(found, arm), label=arm, **point)
+            axis.plot([], [], _test_marker(found, arm), label=name, **point)
     for arm, (place, mean) in tests.items():
         error = None if math.isnan(mean.low) else [[mean.mean - mean.low], [mean.high - mean.mean]]
         look: dict[str, Any] = {"color": styles[arm].colour, "markeredgecolor": "black", "capsize": 3}
@@ -127,10 +130,42 @@ def costs(path: Path, found: Answer) -> None:
     interval = ", 95% interval" if any(not math.isnan(mean.low) for _, mean in tests.values()) else ""
     for marker, name in names.items():
         axis.plot([], [], marker, color=_GREY, markeredgecolor="black", label=f"{name}{interval}")
+    means = [mean for _, mean in tests.values()]
+    low, high = score_range([score for _, scores in lines.values() for score in scores], means)
+    axis.set_ylim(low, high)
+    places = [*(place for place, _ in tests.values()), *(place for line, _ in lines.values() for place in line)]
+    axis.set_xlim(0, (1 + 2 * _APART) * max(places))
+    axis.xaxis.set_major_formatter("{x:.3g}")  # as in the tables; a power beside the axis would lie on its name
     axis.set_xlabel("floating-point operations of a seed; equal ones are moved apart")
-    axis.set_xlim(left=0)
-    label_panel(axis, "Mean score of the tasks against what it took: validation (lines), then test", "points")
+    cut = any(mean.low < low or mean.high > high for mean in means)
+    label_panel(axis, _costs_title(bool(lines), bool(tests), cut), "points")
     save(figure, path)
+
+
+def _costs_title(lines: bool, tests: bool, cut: bool) -> str:
+    """Say which scores are drawn, and that intervals reach beyond the picture where they do."""
+    said = {(True, True): ": validation (lines), then test", (True, False): ", on validation"}
+    which = said.get((lines, tests), ", on test")
+    return f"Mean score of the tasks against what it took{which}{'; intervals are cut' if cut else ''}"
+
+
+def score_range(scores: Sequence[float], means: Sequence[MeanInterval]) -> tuple[float, float]:
+    """Return the ends of an axis that shows scores, means, and as much of their intervals as leaves these apart.
+
+    An interval of two seeds may be wider than all that was found, and reach beyond what a score can be.
+
+    Args:
+        scores: The points of lines; NaN is a gap.
+        means: The means with their intervals, NaN where they are not known.
+    """
+    known = [score for score in (*scores, *(mean.mean for mean in means)) if not math.isnan(score)]
+    least, most = min(known), max(known)
+    beside = max(most - least, _BESIDE)
+    low = min([least, *(max(mean.low, least - beside) for mean in means if not math.isnan(mean.low))])
+    high = max([most, *(min(mean.high, most + beside) for mean in means if not math.isnan(mean.high))])
+    high = min(high, 100.0) if most <= 100 else high
+    margin = _MARGIN * (high - low) or 1.0
+    return low - margin, high + margin
 
 
 def _lines(found: Answer) -> dict[str, tuple[list[float], list[float]]]:

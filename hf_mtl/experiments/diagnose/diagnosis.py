@@ -1,6 +1,6 @@
 """All that is said of some runs, and its files."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +100,23 @@ def _notes(subjects: Sequence[Subject], features: Features, shared: Mapping[str,
     for name, given in shared.items():
         if given.train is None:
             notes.append(f"{name}: there are no training rows to fit probes to.")
-    return notes
+    return [*notes, *_uncompared_heads(subjects, features, shared)]
+
+
+def _uncompared_heads(
+    subjects: Sequence[Subject], features: Features, shared: Mapping[str, TaskRows]
+) -> Iterator[str]:
+    """Say why a head is not among those that are compared."""
+    for name, given in shared.items():
+        runs = [subject for subject in subjects if name in subject.model.tasks and len(subject.model.tasks) > 1]
+        if given.task.outputs_per != "row" and runs:
+            per = given.task.outputs_per
+            yield f"{name}: its head is compared with no other: heads are by row, and it has an output per {per}."
+            continue
+        for subject in runs:
+            if features[subject.name][name].features.outputs is None:
+                owner = subjects[given.owner].name
+                yield f"{subject.name}: the head of {name} is compared with no other: its labels are not {owner}'s."
 
 
 def write_diagnosis(found: Mapping[str, Any], place: Path) -> list[str]:

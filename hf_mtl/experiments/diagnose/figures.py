@@ -9,7 +9,7 @@ import numpy as np
 
 from hf_mtl.experiments.diagnose.curves import clusters_figure, likeness_figure, probes_figure, subspaces_figure
 from hf_mtl.reporting.drawn import drawn
-from hf_mtl.reporting.style import COLOURS, label_panel, new_grid, plain_name, save, task_styles
+from hf_mtl.reporting.style import COLOURS, colour_bar, label_panel, new_grid, plain_name, save, task_styles
 from hf_mtl.shown import visible
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def _heat_map(axis: "Axes", values: np.ndarray) -> None:
             if math.isfinite(value):
                 colour = "black" if value > 0.6 else "white"
                 axis.text(column, row, f"{value:z.2f}", ha="center", va="center", fontsize=8, color=colour)
-    axis.figure.colorbar(image, ax=axis, shrink=0.8, pad=0.02)
+    colour_bar(axis, image)
 
 
 def _early_points(early: Mapping[str, Any]) -> list[dict[str, Any]]:

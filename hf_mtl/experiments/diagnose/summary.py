@@ -78,12 +78,17 @@ def _heads(runs: Sequence[Mapping[str, Any]]) -> str:
         pairs = [(values[i, j], tasks[i], tasks[j]) for j in range(len(tasks)) for i in range(j)]
         known = sorted(pair for pair in pairs if math.isfinite(pair[0]))
         if known:
-            (low, *least), (high, *most) = known[0], known[-1]
-            lines.append(
-                f"{run['run']}: {' and '.join(most)} are most alike (debiased CKA {high:.3f}), "
-                f"{' and '.join(least)} least ({low:.3f})."
-            )
+            lines.append(f"{run['run']}: {_most_and_least(known)}.")
     return "\n".join(["What the tasks' heads make of the same rows", *lines]) if lines else ""
+
+
+def _most_and_least(pairs: Sequence[tuple[float, str, str]]) -> str:
+    """Say which of some pairs of tasks are most alike and which least; the pairs are in the order of their CKA."""
+    (low, *least), (high, *most) = pairs[0], pairs[-1]
+    if len(pairs) == 1:
+        return f"{' and '.join(most)} have a debiased CKA of {high:.3f}"
+    alike = f"{' and '.join(most)} are most alike (debiased CKA {high:.3f})"
+    return f"{alike}, {' and '.join(least)} least ({low:.3f})"
 
 
 def _subspaces(pairs: Sequence[Mapping[str, Any]]) -> str:

@@ -7,6 +7,7 @@ import pytest
 from hf_mtl.experiments.affinity import AffinityMatrix
 from hf_mtl.experiments.affinity.measure import Found
 from hf_mtl.experiments.affinity.report import affinity_figure, decimals_of, table, text
+from tests.drawn import assert_words_fit, keep_figures
 
 World = tuple[Path, Found]
 VALUES = np.array([[9.0, 0.002, -0.0304], [0.01, 9.0, 0.0], [0.0301, -0.0009, 9.0]])
@@ -55,6 +56,13 @@ def test_a_proposal_says_what_it_rests_on_and_whether_that_is_told_apart(affinit
     assert "its error is unknown" in text(dataclasses.replace(found, value_error=float("nan")))
     alone = text(dataclasses.replace(found, groups=[["a"], ["bb"], ["c"]], value=0.0, value_error=0.0))
     assert "rests on" not in alone
+
+
+def test_words_fit_into_the_figure_of_two_tasks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    saved = keep_figures(monkeypatch)
+    two = AffinityMatrix(("sentiment", "similarity"), VALUES[:2, :2], np.full((2, 2), 0.001), "linearised")
+    affinity_figure(tmp_path / "a.png", two)
+    assert_words_fit(saved[0])
 
 
 @pytest.mark.parametrize("tasks", [3, 14])

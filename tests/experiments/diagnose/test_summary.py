@@ -47,3 +47,24 @@ def test_directions_of_two_runs_are_said_with_what_they_ask_for(diagnosis: dict[
     assert said in diagnosis_text(diagnosis)
     within = [pair for pair in diagnosis["subspaces"] if pair["a"][0] == pair["b"][0]]
     assert said not in diagnosis_text({**diagnosis, "subspaces": within})
+
+
+def heads_of(found: dict[str, Any], *tasks: str) -> dict[str, Any]:
+    values = [[1.0, 0.1, 0.7], [0.1, 1.0, 0.3], [0.7, 0.3, 1.0]]
+    kept = [row[: len(tasks)] for row in values[: len(tasks)]]
+    return {**found, "heads": [{"run": "run", "tasks": list(tasks), "debiased": kept}]}
+
+
+def test_the_only_pair_of_heads_is_said_once(diagnosis: dict[str, Any]) -> None:
+    text = diagnosis_text(heads_of(diagnosis, "a", "b"))
+    assert "run: a and b have a debiased CKA of 0.100.\n" in text
+    assert "run: a and c are most alike (debiased CKA 0.700), a and b least (0.100)." in diagnosis_text(
+        heads_of(diagnosis, "a", "b", "c")
+    )
+
+
+def test_a_head_that_is_not_compared_is_said_with_the_reason(diagnosis: dict[str, Any]) -> None:
+    text = diagnosis_text(diagnosis)
+    said = "token_classification: its head is compared with no other: heads are by row, and it has an output"
+    assert text.count(f"{said} per token.") == 1
+    assert "regression: its head" not in text

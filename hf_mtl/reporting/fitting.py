@@ -1,0 +1,121 @@
+"""Fit the words of a figure into it: what is longer than its room is broken into lines."""
+
+import textwrap
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.text import Text
+
+_SPACE = 6
+"""Pixels that stay free beside a text."""
+_FEWEST = 8
+"""Letters of a line, however little room there is."""
+_PASSES = 3
+"""Each line more makes the panels smaller, and with them the room of other words."""
+
+
+class _Box(NamedTuple):
+    """Edges in pixels."""
+
+    left: float
+    bottom: float
+    right: float
+    top: float
+
+
+def fit_words(figure: "Figure") -> None:
+    """Break titles and names of axes that would leave the figure or reach into the next panel.
+
+    matplotlib gives them no room of their own: it cuts them off at the edge. A legend has room, which is taken from
+    the panels; for a wide one the figure grows.
+
+    Args:
+        figure: The figure, complete.
+    """
+    _grow_for_legends(figure)
+    words: dict[Text, str] = {}
+    for _ in range(0 if _all_short(figure) else _PASSES):
+        figure.get_layout_engine().execute(figure)  # type: ignore[union-attr]
+        long = [(text, room) for text, room in _rooms(figure) if text.get_text() and _length(text) > room]
+        for text, room in long:
+            _break(text, words.setdefault(text, text.get_text()), room)
+        if not long:
+            break
+
+
+def _all_short(figure: "Figure") -> bool:
+    """Tell whether all words surely fit, which spares the layout: it takes as long as drawing the rest.
+
+    They are where none is longer than half of its panel, before names of ticks and a legend make that smaller.
+    """
+    all_of = (figure._suptitle, figure._supxlabel, figure._supylabel)  # type: ignore[attr-defined]
+    lengths = [(text, min(figure.bbox.size)) for text in all_of if text is not None]
+    for panel in figure.axes:
+        lengths += [(text, panel.bbox.width) for text in (panel._left_title, panel.xaxis.label)]  # type: ignore[attr-defined]
+        lengths.append((panel.yaxis.label, panel.bbox.height))
+    return all(_length(text) < room / 2 for text, room in lengths if text.get_text())
+
+
+def _rooms(figure: "Figure") -> "Iterator[tuple[Text, float]]":
+    """Give the words that have no room of their own, each with the pixels that it may be long."""
+    panels = [axis for axis in figure.axes if axis.get_subplotspec() is not None]
+    for panel in panels:
+        room, box = _room(panel, panels), panel.get_window_extent()
+        yield panel._left_title, room.right - box.x0 - _SPACE  # type: ignore[attr-defined]
+        yield panel.xaxis.label, _around((box.x0 + box.x1) / 2, room.left, room.right)
+        yield panel.yaxis.label, _around((box.y0 + box.y1) / 2, room.bottom, room.top)
+    for text, length in (
+        (figure._suptitle, figure.bbox.width),  # type: ignore[attr-defined]
+        (figure._supxlabel, figure.bbox.width),  # type: ignore[attr-defined]
+        (figure._supylabel, figure.bbox.height),  # type: ignore[attr-defined]
+    ):
+        if text is not None:
+            yield text, length - _SPACE
+
+
+def _grow_for_legends(figure: "Figure") -> None:
+    """Leave the panels at least half of the width that the figure was made with."""
+    legends = [legend for axis in figure.axes if (legend := axis.get_legend()) is not None]
+    outside = [legend for legend in legends if legend.get_bbox_to_anchor().x0 > legend.axes.bbox.x1]
+    widest = max((legend.get_window_extent().width for legend in outside), default=0.0)
+    lacking = widest - figure.bbox.width / 2
+    if lacking > 0:
+        figure.set_figwidth(figure.get_figwidth() + lacking / figure.dpi)
+
+
+def _room(panel: "Axes", panels: "list[Axes]") -> _Box:
+    """Return the space of a panel, up to the panels beside it or the edges of the figure."""
+    whole, own = panel.figure.bbox, panel.get_subplotspec()
+    assert own is not None
+    left, bottom, right, top = whole.x0, whole.y0, whole.x1, whole.y1
+    for other in panels:
+        spec, box = other.get_subplotspec(), other.get_tightbbox(for_layout_only=True)
+        if spec is None or box is None:
+            continue
+        if spec.rowspan.start == own.rowspan.start:
+            left = max(left, box.x1) if spec.colspan.start < own.colspan.start else left
+            right = min(right, box.x0) if spec.colspan.start > own.colspan.start else right
+        if spec.colspan.start == own.colspan.start:
+            bottom = max(bottom, box.y1) if spec.rowspan.start > own.rowspan.start else bottom
+            top = min(top, box.y0) if spec.rowspan.start < own.rowspan.start else top
+    return _Box(left, bottom, right, top)
+
+
+def _around(middle: float, low: float, high: float) -> float:
+    return 2 * min(middle - low, high - middle) - _SPACE
+
+
+def _break(text: "Text", words: str, room: float) -> None:
+    """Break a text into as few lines as fit, also within a word: names of runs hold no space."""
+    letters = max(map(len, text.get_text().split("\n")))
+    while letters > _FEWEST and _length(text) > room:
+        letters = max(_FEWEST, min(letters - 1, int(letters * room / _length(text)) + 1))
+        text.set_text(textwrap.fill(words, letters))
+
+
+def _length(text: "Text") -> float:
+    box = text.get_window_extent()
+    return float(box.height if text.get_rotation() == 90 else box.width)
