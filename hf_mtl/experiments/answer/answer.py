@@ -26,6 +26,7 @@ from hf_mtl.experiments.answer.trials import (
     trials_of,
     untested,
 )
+from hf_mtl.experiments.answer.unfinished import Unfinished, parts_of, unfinished
 from hf_mtl.experiments.evidence import Evidence
 from hf_mtl.experiments.results import Record
 from hf_mtl.experiments.statistics import MeanInterval
@@ -47,6 +48,7 @@ class Answer:
         verdicts: What is said of each.
         causes: Where an arm scores lower than the reference by what matters, why that may be.
         costs: What each arm took for one seed.
+        unfinished: The runs that it lacks.
         untested: Tasks without test rows, which are not compared.
         weak: Tasks on which the reference does not beat a baseline.
         notes: What a reader should know beside the numbers, a sentence each.
@@ -59,6 +61,7 @@ class Answer:
     verdicts: dict[Key, Verdict]
     causes: dict[Key, list[Cause]]
     costs: dict[str, Cost]
+    unfinished: Unfinished = field(default_factory=Unfinished)
     untested: tuple[str, ...] = ()
     weak: tuple[str, ...] = ()
     notes: list[str] = field(default_factory=list)
@@ -176,7 +179,8 @@ def answer(records: Sequence[Record], question: Question) -> Answer:
         for key, item in comparisons.items()
         if key[1] is not None and not item.same and item.evidence.difference <= -question.smallest
     }
-    costs = {arm: cost_of(trials[arm], question.folds or 1) for arm in question.arms if arm in trials}
+    parts = parts_of(records, question)
+    costs = {arm: cost_of(trials[arm], parts[arm], question.folds or 1) for arm in question.arms if arm in trials}
     notes += [reason for item in comparisons.values() for reason in item.reasons]
     notes += _missing(question, trials, theirs)
     notes += unequal_costs(costs, question, [arm for arm in compared if not is_merged(trials[arm])])
@@ -187,7 +191,11 @@ def answer(records: Sequence[Record], question: Question) -> Answer:
     notes += constant_predictions({arm: trials[arm] for arm in question.arms if arm in trials}, tasks)
     notes += [str(record["note"]) for record in records if record.get("kind") == "rows" and record.get("note")]
     notes = list(dict.fromkeys(notes))
-    return Answer(question, tasks, trials, comparisons, judged, causes, costs, tuple(without), tuple(weak), notes)
+    trained = {arm: count for arm, count in parts.items() if not is_merged(trials.get(arm, {}))}
+    lacking = unfinished(records, question, trained)
+    return Answer(
+        question, tasks, trials, comparisons, judged, causes, costs, lacking, tuple(without), tuple(weak), notes
+    )
 
 
 def _aggregator(arm: str, trials: Trials, question: Question) -> str | None:

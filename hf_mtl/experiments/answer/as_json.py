@@ -35,6 +35,8 @@ def as_json(found: Answer) -> dict[str, Any]:
             for name in found.baselines
         },
         "costs": {arm: asdict(cost) for arm, cost in found.costs.items()},
+        "failed_runs": list(found.unfinished.failed),
+        "missing_runs": list(found.unfinished.missing),
         "without_test_rows": list(found.untested),
         "reference_below_a_baseline": list(found.weak),
         "notes": found.notes,

@@ -33,6 +33,7 @@ class Question:
         budget: What is equal in all arms; empty: not known.
         notes: What the folder does not tell, a sentence each.
         aggregators: The gradient aggregators of arms, as far as the study's file names them.
+        parts: How many runs each seed and fold of an arm is to have, as far as the folder tells.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Question:
     budget: str = ""
     notes: tuple[str, ...] = field(default=())
     aggregators: Mapping[str, str] = field(default_factory=dict)
+    parts: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def units(self) -> int:

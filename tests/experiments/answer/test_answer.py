@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -172,7 +173,7 @@ def test_the_last_record_of_a_run_counts() -> None:
     again = run("ew", 1, dict.fromkeys(TASKS, 0.9))
     found = answer([*records, again], asked("ew", seeds=2))
     assert found.trials["ew"][list(found.trials["ew"])[1]].score("irony") == 0.9
-    assert "1 earlier records of the same runs are left out: the last of each counts." in found.notes
+    assert "1 earlier record of the same runs is left out: the last of each counts." in found.notes
 
 
 def test_budgets_that_differ_and_baselines_that_win_are_said() -> None:
@@ -231,6 +232,27 @@ def test_a_question_is_read_from_the_study_or_else_from_its_records(tmp_path: Pa
     bare = read_question(said, records)
     assert (bare.arms, bare.reference, bare.seeds) == (("single_task", "ew"), "single_task", (0, 1))
     assert "names no arms" in bare.notes[0]
+
+
+def test_of_one_and_two_tasks_and_arms_is_spoken_as_of_few() -> None:
+    def said(count: int, **more: Any) -> str:
+        given = {"seeds": 3, "noise": 0.001, "tasks": TASKS[:count], **more}
+        return headline(answer(study({"ew": dict.fromkeys(TASKS, 0.04)}, **given), asked("ew", seeds=3)))
+
+    assert said(1).startswith("Training together (ew) helped emotion. The difference is +")
+    assert said(2).startswith("Training together (ew) helped both tasks. Over both tasks it is +")
+    assert said(3).startswith("Training together (ew) helped 3 of 3 tasks. Over all tasks it is +")
+    assert "left emotion undecided" in said(1, noise=0.1)
+    assert "left both tasks undecided" in said(2, noise=0.1)
+    assert "left all 3 tasks undecided" in said(3, noise=0.1)
+
+
+def test_a_baseline_that_wins_on_every_task_is_said_of_one_and_two() -> None:
+    for count, on in ((1, "On emotion "), (2, "On both tasks ")):
+        records = study({"ew": ZERO}, seeds=2, tasks=TASKS[:count])
+        for record in records:
+            record["baselines"] = {"tfidf": {"test": dict.fromkeys(record["rows"], 0.99)}}
+        assert f"{on}single_task does not beat a simple baseline" in headline(answer(records, asked("ew", seeds=2)))
 
 
 def test_the_very_same_runs_are_compared_with_nothing() -> None:
@@ -309,4 +331,8 @@ def test_the_scores_of_one_arm_alone_are_the_answer() -> None:
     assert "4 tasks, ew alone, 3 seeds" in document
     assert "against" not in document
     failed = [{**records[0], "kind": "failed", "reason": "no memory", "final": False}]
-    assert headline(answer(failed, found.question)).startswith("Nothing can be said yet: there are no finished")
+    said = headline(answer(failed, found.question))
+    assert said.startswith(
+        "The study is not whole: 1 run failed (ew seed 0) and 2 runs are missing (ew seed 1, ew seed 2)."
+    )
+    assert "Nothing can be said yet: there are no finished" in said
