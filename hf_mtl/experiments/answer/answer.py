@@ -15,6 +15,7 @@ from hf_mtl.experiments.answer.costs import Cost, cost_of, ensemble_price, unequ
 from hf_mtl.experiments.answer.question import Question
 from hf_mtl.experiments.answer.questioned import constant_predictions
 from hf_mtl.experiments.answer.repeated import interval_of
+from hf_mtl.experiments.answer.told_once import told_once
 from hf_mtl.experiments.answer.trials import (
     Trial,
     Trials,
@@ -22,6 +23,7 @@ from hf_mtl.experiments.answer.trials import (
     is_merged,
     is_single,
     is_untrained,
+    label_of,
     tasks_of,
     trials_of,
     untested,
@@ -99,6 +101,10 @@ class Answer:
     def against_single(self) -> bool:
         """Tell whether the reference trains each task by itself."""
         return is_single(self.trials.get(self.question.reference, {}))
+
+    def label(self, arm: str) -> str:
+        """Name an arm for people."""
+        return label_of(arm, self.trials.get(arm, {}))
 
     def score(self, arm: str, task: str) -> MeanInterval | None:
         """Return the mean test score of an arm on a task, in points, with its plain 95% interval; None: none."""
@@ -181,14 +187,15 @@ def answer(records: Sequence[Record], question: Question) -> Answer:
     }
     parts = parts_of(records, question)
     costs = {arm: cost_of(trials[arm], parts[arm], question.folds or 1) for arm in question.arms if arm in trials}
-    notes += [reason for item in comparisons.values() for reason in item.reasons]
+    labels = {arm: label_of(arm, trials[arm]) for arm in question.arms if arm in trials}
+    notes += told_once(comparisons.values(), labels)
     notes += _missing(question, trials, theirs)
     notes += unequal_costs(costs, question, [arm for arm in compared if not is_merged(trials[arm])])
     notes += ensemble_price(records)
     notes += _other_test_rows(records, question)
     weak = below_a_baseline(trials, tasks, question)
     notes += [*weak.values(), *fewer_rows(trials, question)]
-    notes += constant_predictions({arm: trials[arm] for arm in question.arms if arm in trials}, tasks)
+    notes += constant_predictions({label: trials[arm] for arm, label in labels.items()}, tasks)
     notes += [str(record["note"]) for record in records if record.get("kind") == "rows" and record.get("note")]
     notes = list(dict.fromkeys(notes))
     trained = {arm: count for arm, count in parts.items() if not is_merged(trials.get(arm, {}))}

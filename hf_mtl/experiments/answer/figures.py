@@ -74,7 +74,7 @@ def intervals(path: Path, found: Answer) -> None:
         for row, task in enumerate(tasks):
             _draw_interval(axis, found, (arm, task), row + shift, styles[arm])
         if any(_has_interval(found, (arm, task)) for task in tasks):
-            axis.plot([], [], marker=styles[arm].marker, color=styles[arm].colour, label=arm)
+            axis.plot([], [], marker=styles[arm].marker, color=styles[arm].colour, label=found.label(arm))
     axis.set_yticks(range(len(tasks)), [visible(task or "all tasks") for task in tasks], parse_math=False)
     axis.set_ylim(len(tasks) - 0.5, -0.5)
     axis.axhline(len(found.tasks) - 0.5, color=_GREY, linewidth=0.8)
@@ -115,10 +115,10 @@ def costs(path: Path, found: Answer) -> None:
     styles, reference = arm_styles(found), found.question.reference
     for arm in drawn_arms:
         if arm in lines:
-            axis.plot(*lines[arm], label=arm, **styles[arm].of_line())
+            axis.plot(*lines[arm], label=found.label(arm), **styles[arm].of_line())
         else:  # no line, as of what was merged: its test score alone
             point: dict[str, Any] = {"color": styles[arm].colour, "markeredgecolor": "black"}
-            axis.plot([], [], _test_marker(found, arm), label=arm, **point)
+            axis.plot([], [], _test_marker(found, arm), label=found.label(arm), **point)
     for arm, (place, mean) in tests.items():
         error = None if math.isnan(mean.low) else [[mean.mean - mean.low], [mean.high - mean.mean]]
         look: dict[str, Any] = {"color": styles[arm].colour, "markeredgecolor": "black", "capsize": 3}

@@ -49,6 +49,8 @@ def page(found: Answer, figures: Sequence[Path]) -> str:
         f'<p class="quiet">{_text(_asked(found))}</p>',
         f'<p class="answer">{_text(headline(found))}</p>',
     ]
+    if few := words.few_seeds(found):
+        parts.append(f"<p>{_text(few)}</p>")
     if found.comparisons:
         parts += [_summary(found)]
     pictures = {path.name: path for path in figures}
@@ -98,7 +100,7 @@ def _summary(found: Answer) -> str:
     for arm in found.arms:
         cells = [_cell(found, arm, task) for task in (*found.tasks, None)]
         mark = " (best on validation)" if arm == found.best else ""
-        rows.append(f"<tr><td>{_text(arm + mark)}</td>{''.join(cells)}</tr>")
+        rows.append(f"<tr><td>{_text(found.label(arm) + mark)}</td>{''.join(cells)}</tr>")
     note = (
         f"Points against {found.question.reference}, with plain 95% intervals, not corrected for the number of "
         "comparisons; the verdicts are."
@@ -118,7 +120,7 @@ def _cell(found: Answer, arm: str, task: str | None) -> str:
 
 
 def _causes(found: Answer) -> str:
-    items = [f"<li>{_text(lead)}{_list(texts)}</li>" for lead, texts in words.causes(found).items()]
+    items = [f"<li>{_text(lead)}{_list(texts)}</li>" for lead, texts in words.shared(words.causes(found)).items()]
     return f"<ul>{''.join(items)}</ul>"
 
 

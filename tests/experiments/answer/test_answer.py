@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,10 @@ from hf_mtl.experiments.answer.page import page
 from hf_mtl.experiments.answer.question import Question, read_question
 from hf_mtl.experiments.answer.tables import verdict_of, verdicts_table
 from hf_mtl.experiments.answer.trials import is_single
-from hf_mtl.experiments.answer.words import build
+from hf_mtl.experiments.answer.words import build, cause_lines
 from hf_mtl.experiments.evidence import from_folds, from_seeds
 from hf_mtl.experiments.results import Record
+from hf_mtl.experiments.statistics import mean_interval
 from hf_mtl.experiments.verdict import verdicts
 from tests.experiments.answer.records import LIFT, TASKS, ZERO, asked, evidence, run, study, words, write
 
@@ -59,7 +61,8 @@ def test_the_same_difference_in_every_seed_shows_nothing() -> None:
     found = answer(study({"ew": LIFT}, seeds=3, noise=0.0), asked("ew", seeds=3))
     assert words(found, "ew") == dict.fromkeys(TASKS, "no evidence")
     assert found.comparisons["ew", "emotion"].evidence.difference == pytest.approx(4)
-    assert any("ew on emotion: the same difference each time" in note for note in found.notes)
+    [note] = [note for note in found.notes if "the same difference each time" in note]
+    assert note.startswith("ew on emotion, irony, stance, hate: the same difference each time")
     assert headline(found).endswith("of differences that are all the same nobody can tell how sure that is.")
 
 
@@ -282,6 +285,52 @@ def test_seeds_that_would_show_the_smallest_difference_are_said_to_be_that() -> 
     assert "the smallest difference of interest, not the one that was seen" in build(found).text()
     folds = [{**record, "fold": record["seed"], "seed": 0} for record in study({"ew": LIFT}, seeds=3)]
     assert "is not said of folds" in build(answer(folds, asked("ew", seeds=1, folds=3))).text()
+
+
+def test_a_merged_arm_is_called_so_wherever_people_read_and_keeps_its_name_in_json() -> None:
+    records = study({"ew": LIFT}, seeds=3, noise=0.001)
+    merged = [{**item, "kind": "merged", "arm": "average"} for item in records if item["arm"] == "ew"]
+    found = answer([*records, *merged], asked("ew", "average", seeds=3))
+    text, document = build(found).text(), page(found, [])
+    assert "average (merged): stance" in text
+    assert "average (merged): all tasks" in text
+    assert "<td>average (merged)</td>" in document
+    assert "average:" not in text
+    assert "<td>average</td>" not in document
+    assert {"average", "ew"} == as_json(found)["arms"].keys()
+
+
+def test_a_cause_of_several_losses_is_said_once() -> None:
+    low = dict.fromkeys(TASKS, -0.1)
+    records = study({"average": low, "ties": low}, seeds=3, noise=0.001)
+    merged = [{**item, "kind": "merged"} if item["task"] is None else item for item in records]
+    found = answer(merged, asked("average", "ties", seeds=3))
+    [line] = cause_lines(found)
+    assert line.count("Merging: ") == 1
+    assert line.count("(merged), ") == 2 * len(TASKS)
+    assert page(found, []).count("Merging: ") == 1
+
+
+def test_two_seeds_are_said_to_be_too_few_once_and_not_in_a_document() -> None:
+    def said(seeds: int) -> tuple[int, ...]:
+        found = answer(study({"ew": LIFT}, seeds=seeds), asked("ew", seeds=seeds))
+        report = build(found)
+        texts = (report.text(), page(found, []), report.markdown())
+        return tuple(text.count("2 seeds can hardly show anything") for text in texts)
+
+    assert (said(1), said(2), said(3)) == ((0, 0, 0), (1, 1, 0), (0, 0, 0))
+    alone = [record for record in study({"ew": LIFT}, seeds=2) if record["arm"] == "ew"]
+    assert "take at least 3" in build(answer(alone, Question("study", ("ew",), "ew", (0, 1)))).text()
+    low, high = np.array(mean_interval([0.0, 1.0]))[[1, 2]]
+    assert round(high - low) == 13  # as the sentence has it
+
+
+def test_of_very_many_seeds_no_number_is_said() -> None:
+    found = answer(study({"ew": LIFT}, seeds=3), asked("ew", seeds=3))
+    verdict, key = found.verdicts["ew", "irony"], ("ew", "irony")
+    for seeds, shown in ((1000, "1,000 seeds"), (1001, "more than 1,000 seeds")):
+        found.verdicts[key] = replace(verdict, word="no evidence", seeds=seeds)
+        assert verdict_of(found, key) == f"no evidence; {shown} would show 0.5 points"
 
 
 def test_of_nothing_decided_it_is_said_what_is_possible() -> None:

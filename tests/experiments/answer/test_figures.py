@@ -82,4 +82,4 @@ def test_what_was_merged_has_a_test_score_and_no_line_in_the_legend(monkeypatch:
     monkeypatch.setattr(figures, "save", save)
     question = Question("s", ("single_task", "ew", "ties"), "single_task", (0, 1, 2))
     figures.costs(Path("x"), answer([*records, *merged], question))
-    assert (lines["single_task"], lines["ew"], lines["ties"]) == ("-", "--", "None")
+    assert (lines["single_task"], lines["ew"], lines["ties (merged)"]) == ("-", "--", "None")
