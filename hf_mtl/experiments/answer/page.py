@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hf_mtl.experiments.answer import tables, words
 from hf_mtl.experiments.answer.answer import Answer
+from hf_mtl.experiments.answer.compared import compared_lines
 from hf_mtl.experiments.answer.figures import TITLES
 from hf_mtl.experiments.answer.glossary import glossary
 from hf_mtl.experiments.answer.headline import UNKNOWN, headline, interval
@@ -55,6 +56,8 @@ def page(found: Answer, figures: Sequence[Path]) -> str:
         parts += [_summary(found)]
     pictures = {path.name: path for path in figures}
     parts += _picture(pictures, "intervals.png")
+    if lines := compared_lines(found):
+        parts += ["<h2>What was compared</h2>", _list(lines)]
     if found.causes:
         parts += ["<h2>Where it scores lower, and why that may be</h2>", _causes(found)]
     if found.notes:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 
 from hf_mtl.experiments.answer.answer import Answer
+from hf_mtl.experiments.answer.compared import compared_lines
 from hf_mtl.experiments.answer.headline import NEAR_0, WIDEST, headline
 from hf_mtl.experiments.answer.tables import (
     costs_table,
@@ -43,6 +44,9 @@ def build(found: Answer) -> Report:
     if found.notes:
         report.add("What to know beside the numbers:")
         report.add(found.notes, gap=0)
+    if lines := compared_lines(found):
+        report.add("What was compared:", document=False)
+        report.add(lines, gap=0, document=False)
     report.add("How this was found:")
     report.add([*methods(found), *([_terms(found)] if found.comparisons else [])], gap=0)
     return report
