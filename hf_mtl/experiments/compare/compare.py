@@ -101,10 +101,10 @@ def _answer(study: Study, say: Callable[[str], None]) -> None:
     trials, ledger = trials_of(study), Ledger(study.folder)
     states = list(ledger.states(trials).values())
     if unfinished := [state for state in states if state in ("missing", "running")]:
-        running = unfinished.count("running")
+        running, every = unfinished.count("running"), name_count(len(trials), "run")
         say(
-            f"{len(unfinished)} of {len(trials)} runs are not finished, {running} of them running elsewhere. "
-            "The answer follows when they are: the same command, or --list."
+            f"Not finished: {len(unfinished)} of {every}, of which running elsewhere: {running}. "
+            "The answer follows when all are: the same command, or --list."
         )
         return
     # Two workers may have ended at once, and models are merged, and records added, by one of them.

@@ -106,7 +106,7 @@ def test_an_unfinished_study_has_no_answer_yet(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(compare, "run_local", lambda *given: [0, 0])
     said: list[str] = []
     compare_study(write_study(tmp_path), workers=2, say=said.append)
-    assert said[0].startswith("4 of 4 runs are not finished, 0 of them running elsewhere.")
+    assert said[0].startswith("Not finished: 4 of 4 runs, of which running elsewhere: 0.")
 
 
 # ---- In processes of their own ----
