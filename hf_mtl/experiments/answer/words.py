@@ -110,7 +110,7 @@ def few_seeds(found: Answer) -> str:
         return ""
     return (
         "2 seeds can hardly show anything: the 95% interval of two numbers is 13 times as wide as they are apart; "
-        "take at least 3 (5 are better), beside which what is there stays."
+        "take at least 3 (5 are better); what is there stays."
     )
 
 
