@@ -52,7 +52,7 @@ def write_again(arguments: Namespace, say: Callable[[str], None]) -> None:
         from hf_mtl.experiments.answer.report import write_report
 
         written = write_report(folder, arguments.readme, said)
-        say(f"{written.text}\n\nThe report is {written.page}.")
+        say(f"{written.text}\n\n{written.places}")
         return
     if not (folder / "results.json").is_file():
         problem = "no such file or folder"

@@ -40,21 +40,23 @@ class Report:
         self._texts: list[str] = []
         self._documents: list[str] = []
 
-    def add(self, part: str | Sequence[str] | Table, gap: int = 1) -> None:
+    def add(self, part: str | Sequence[str] | Table, gap: int = 1, document: bool = True) -> None:
         """Add a part.
 
         Args:
             part: A sentence, a list of lines, or a table.
             gap: Empty lines before it on a terminal.
+            document: Whether a document has it too.
         """
         if isinstance(part, Table):
-            text, document = part.text(), part.markdown()
+            text, written = part.text(), part.markdown()
         elif isinstance(part, str):
-            text = document = part
+            text = written = part
         else:
-            text, document = "\n".join(part), "\n".join(f"- {line}" for line in part)
+            text, written = "\n".join(part), "\n".join(f"- {line}" for line in part)
         self._texts.append("\n" * gap + text)
-        self._documents.append(document)
+        if document:
+            self._documents.append(written)
 
     def text(self) -> str:
         """Give the report for a terminal."""

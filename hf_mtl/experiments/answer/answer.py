@@ -15,6 +15,7 @@ from hf_mtl.experiments.answer.costs import Cost, cost_of, ensemble_price, unequ
 from hf_mtl.experiments.answer.question import Question
 from hf_mtl.experiments.answer.questioned import constant_predictions
 from hf_mtl.experiments.answer.repeated import interval_of
+from hf_mtl.experiments.answer.told_once import told_once
 from hf_mtl.experiments.answer.trials import (
     Trial,
     Trials,
@@ -22,10 +23,12 @@ from hf_mtl.experiments.answer.trials import (
     is_merged,
     is_single,
     is_untrained,
+    label_of,
     tasks_of,
     trials_of,
     untested,
 )
+from hf_mtl.experiments.answer.unfinished import Unfinished, parts_of, unfinished
 from hf_mtl.experiments.evidence import Evidence
 from hf_mtl.experiments.results import Record
 from hf_mtl.experiments.statistics import MeanInterval
@@ -47,6 +50,7 @@ class Answer:
         verdicts: What is said of each.
         causes: Where an arm scores lower than the reference by what matters, why that may be.
         costs: What each arm took for one seed.
+        unfinished: The runs that it lacks.
         untested: Tasks without test rows, which are not compared.
         weak: Tasks on which the reference does not beat a baseline.
         notes: What a reader should know beside the numbers, a sentence each.
@@ -59,6 +63,7 @@ class Answer:
     verdicts: dict[Key, Verdict]
     causes: dict[Key, list[Cause]]
     costs: dict[str, Cost]
+    unfinished: Unfinished = field(default_factory=Unfinished)
     untested: tuple[str, ...] = ()
     weak: tuple[str, ...] = ()
     notes: list[str] = field(default_factory=list)
@@ -96,6 +101,10 @@ class Answer:
     def against_single(self) -> bool:
         """Tell whether the reference trains each task by itself."""
         return is_single(self.trials.get(self.question.reference, {}))
+
+    def label(self, arm: str) -> str:
+        """Name an arm for people."""
+        return label_of(arm, self.trials.get(arm, {}))
 
     def score(self, arm: str, task: str) -> MeanInterval | None:
         """Return the mean test score of an arm on a task, in points, with its plain 95% interval; None: none."""
@@ -176,18 +185,24 @@ def answer(records: Sequence[Record], question: Question) -> Answer:
         for key, item in comparisons.items()
         if key[1] is not None and not item.same and item.evidence.difference <= -question.smallest
     }
-    costs = {arm: cost_of(trials[arm], question.folds or 1) for arm in question.arms if arm in trials}
-    notes += [reason for item in comparisons.values() for reason in item.reasons]
+    parts = parts_of(records, question)
+    costs = {arm: cost_of(trials[arm], parts[arm], question.folds or 1) for arm in question.arms if arm in trials}
+    labels = {arm: label_of(arm, trials[arm]) for arm in question.arms if arm in trials}
+    notes += told_once(comparisons.values(), labels)
     notes += _missing(question, trials, theirs)
     notes += unequal_costs(costs, question, [arm for arm in compared if not is_merged(trials[arm])])
     notes += ensemble_price(records)
     notes += _other_test_rows(records, question)
     weak = below_a_baseline(trials, tasks, question)
     notes += [*weak.values(), *fewer_rows(trials, question)]
-    notes += constant_predictions({arm: trials[arm] for arm in question.arms if arm in trials}, tasks)
+    notes += constant_predictions({label: trials[arm] for arm, label in labels.items()}, tasks)
     notes += [str(record["note"]) for record in records if record.get("kind") == "rows" and record.get("note")]
     notes = list(dict.fromkeys(notes))
-    return Answer(question, tasks, trials, comparisons, judged, causes, costs, tuple(without), tuple(weak), notes)
+    trained = {arm: count for arm, count in parts.items() if not is_merged(trials.get(arm, {}))}
+    lacking = unfinished(records, question, trained)
+    return Answer(
+        question, tasks, trials, comparisons, judged, causes, costs, lacking, tuple(without), tuple(weak), notes
+    )
 
 
 def _aggregator(arm: str, trials: Trials, question: Question) -> str | None:

@@ -4,6 +4,7 @@ from dataclasses import asdict
 from typing import Any
 
 from hf_mtl.experiments.answer.answer import Answer, Key
+from hf_mtl.experiments.answer.compared import compared
 from hf_mtl.experiments.answer.headline import headline
 from hf_mtl.experiments.statistics import MeanInterval
 
@@ -14,7 +15,7 @@ def as_json(found: Answer) -> dict[str, Any]:
     Args:
         found: The answer.
     """
-    compared = {
+    arms = {
         arm: {
             "overall": _compared(found, (arm, None)),
             "tasks": {task: _compared(found, (arm, task)) for task in found.tasks},
@@ -24,10 +25,11 @@ def as_json(found: Answer) -> dict[str, Any]:
     every = list(found.costs)
     return {
         "headline": headline(found),
-        "question": asdict(found.question),
+        "question": {name: value for name, value in asdict(found.question).items() if name not in ("base", "sets")},
+        "compared": compared(found),
         "tasks": found.tasks,
         "best_on_validation": found.best,
-        "arms": compared,
+        "arms": arms,
         "scores": {arm: {task: _interval(found.score(arm, task)) for task in found.tasks} for arm in every},
         "averages": {arm: _interval(found.average(arm)) for arm in every},
         "baselines": {
@@ -35,6 +37,8 @@ def as_json(found: Answer) -> dict[str, Any]:
             for name in found.baselines
         },
         "costs": {arm: asdict(cost) for arm, cost in found.costs.items()},
+        "failed_runs": list(found.unfinished.failed),
+        "missing_runs": list(found.unfinished.missing),
         "without_test_rows": list(found.untested),
         "reference_below_a_baseline": list(found.weak),
         "notes": found.notes,

@@ -67,7 +67,7 @@ def causes_of(
         aggregator: The gradient aggregator of the arm; None: it has none, or it is not known.
     """
     if is_merged(ours[1]):
-        return [_merging(ours[0])]
+        return [_merging()]
     common = [unit for unit in ours[1] if unit in theirs[1]]
     mine, other = (_Side(name, [trials[unit] for unit in common]) for name, trials in (ours, theirs))
     makers: tuple[Callable[[str, _Side, _Side], Cause | None], ...] = (
@@ -94,9 +94,9 @@ def _passes(task: str, ours: _Side, theirs: _Side) -> Cause | None:
     return Cause("passes", f"Unequal passes: {task} was seen {numbers}; {remedy}.")
 
 
-def _merging(arm: str) -> Cause:
+def _merging() -> Cause:
     why = "which fails where they began with other weights, or went far from common ones"
-    text = f"Merging: nothing was trained together; {arm} is made of the weights of encoders that were trained apart"
+    text = "Merging: nothing was trained together; the weights are made of those of encoders that were trained apart"
     return Cause("merging", f"{text}, {why}.")
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from hf_mtl.data.columns import name_count
 from hf_mtl.evaluation.aggregates import LEAST_BASE, delta_p
 from hf_mtl.experiments.answer.question import Question
 from hf_mtl.experiments.answer.repeated import independent, judge
@@ -194,7 +195,7 @@ def _pairs(
         lacking = [f"{name} lacks {count}" for name, count in missing.items()]
         lacking += [f"{count} {why}" for why, count in otherwise.items()]
         why = f" ({'; '.join(lacking)})" if lacking else ""
-        reasons.append(f"{arm} on {task}: {len(pairs)} of {question.units} runs to compare{why}.")
+        reasons.append(f"{arm} on {task}: {len(pairs)} of {name_count(question.units, 'run')} to compare{why}.")
     return pairs, reasons
 
 
@@ -212,7 +213,7 @@ def _otherwise(task: str, ours: Trial, theirs: Trial) -> str | None:
 def _not_whole(arm: str, count: int, question: Question, each: Sequence[Comparison]) -> list[str]:
     lacking = [str(item.task) for item in each if len(item.differences) < question.units]
     of = f"; not all have {', '.join(lacking)}" if lacking else ""
-    return [f"{arm} over all tasks: {count} of {question.units} runs to compare{of}."]
+    return [f"{arm} over all tasks: {count} of {name_count(question.units, 'run')} to compare{of}."]
 
 
 def _of_one(evidence: Evidence, differences: Mapping[str, float], rows: Mapping[str, Evidence]) -> Evidence:

@@ -43,14 +43,14 @@ class Cost:
     trained: bool
 
 
-def cost_of(units: Mapping[Unit, Trial], folds: int = 1) -> Cost:
-    """Return what an arm took.
+def cost_of(units: Mapping[Unit, Trial], runs: int, folds: int = 1) -> Cost:
+    """Return what an arm took, by the trials that are whole: a trial that lacks a run took less than a seed does.
 
     Args:
         units: Its trials.
+        runs: Runs that a trial is to have.
         folds: Folds of a seed, whose costs are those of the ones that are done.
     """
-    runs = max((len(trial.records) for trial in units.values()), default=0)
     whole = [trial for trial in units.values() if len(trial.records) == runs and trial.is_whole]
 
     def mean(key: str) -> float:

@@ -25,6 +25,24 @@ def identities_in(folder: Path) -> set[str] | None:
     return set(map(str, read_object(path).values())) if path.exists() else None
 
 
+def parts_in(folder: Path) -> dict[str, int]:
+    """Count the runs that each seed and fold of an arm is to have; empty: the folder does not tell.
+
+    Args:
+        folder: The study's folder.
+
+    Raises:
+        CheckpointError: If the file is damaged; names it.
+    """
+    path = folder / TRIALS
+    # Names are ``arm,seed`` and, of a run of some tasks, ``,task``.
+    names = [name.split(",") for name in (read_object(path) if path.exists() else {})]
+    tasks: dict[str, set[str]] = {}
+    for arm, *rest in names:
+        tasks.setdefault(arm, set()).add(",".join(rest[1:]))
+    return {arm: len(found) for arm, found in tasks.items()}
+
+
 def current(records: Sequence[Record], identities: Collection[str] | None) -> tuple[list[Record], list[str]]:
     """Leave out runs that are not the study's as it was last begun, and what was made of them.
 

@@ -76,7 +76,7 @@ def intervals(path: Path, found: Answer) -> None:
         for row, task in enumerate(tasks):
             _draw_interval(axis, found, (arm, task), row + shift, styles[arm])
         if any(_has_interval(found, (arm, task)) for task in tasks):
-            axis.plot([], [], marker=styles[arm].marker, color=styles[arm].colour, label=arm)
+            axis.plot([], [], marker=styles[arm].marker, color=styles[arm].colour, label=found.label(arm))
     axis.set_yticks(range(len(tasks)), [visible(task or "all tasks") for task in tasks], parse_math=False)
     axis.set_ylim(len(tasks) - 0.5, -0.5)
     axis.axhline(len(found.tasks) - 0.5, color=_GREY, linewidth=0.8)
@@ -116,7 +116,7 @@ def costs(path: Path, found: Answer) -> None:
     figure, (axis,) = new_figure(1, len(drawn_arms) + 2, by_step=False, heights=[1.4])
     styles, reference = arm_styles(found), found.question.reference
     for arm in drawn_arms:
-        name = arm if found.costs[arm].trained else f"{arm} (merged: cost of its single runs)"
+        name = found.label(arm) if found.costs[arm].trained else f"{found.label(arm)}: cost of its single runs"
         if arm in lines:
             axis.plot(*lines[arm], label=name, **styles[arm].of_line())
         else:  # no line, as of what was merged: its test score alone

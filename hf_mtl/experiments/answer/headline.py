@@ -23,6 +23,11 @@ def headline(found: Answer) -> str:
     Args:
         found: The answer.
     """
+    # Before all else: a reader who stops here has read it.
+    return " ".join(filter(None, (found.unfinished.sentence(), _said_of_arm(found))))
+
+
+def _said_of_arm(found: Answer) -> str:
     arm = found.shown
     if arm is None:
         return _alone(found) if found.is_alone else "Nothing can be said yet: there are no finished runs to compare."
@@ -37,15 +42,16 @@ def headline(found: Answer) -> str:
     by_rows = found.comparisons[arm, None].evidence.by == "rows" or any(
         found.comparisons[arm, task].evidence.by == "rows" for task in found.tasks
     )
-    counted = _counted(words, by_rows) if set(words) != {"no evidence"} else _undecided(found, arm, compared)
+    which = _which(compared, found)
+    undecided = set(words) == {"no evidence"}
+    counted = _undecided(found, arm, compared, which) if undecided else _counted(words, which, by_rows)
     left = [task for task in found.tasks if task not in [*compared, *same]]
     more = f" {', '.join(left)}: not compared." if left else ""
     more += f" {', '.join(same)}: the very same runs." if same else ""
     more += f" {', '.join(found.untested)}: left out, without test rows." if found.untested else ""
-    text = f"{subject(found, arm)} {counted}.{more} {_overall(found, arm)}{_weak(found)}{_first(found)}"
     missed = budget_missed(found.costs, found.question, arm)
-    # Before all else: a reader who stops here has read it.
-    return f"{missed} {text}" if missed else text
+    said = (missed, f"{subject(found, arm)} {counted}.{more}", _overall(found, arm), _weak(found), _first(found))
+    return " ".join(filter(None, said))
 
 
 def _alone(found: Answer) -> str:
@@ -55,23 +61,25 @@ def _alone(found: Answer) -> str:
     if found.untested:
         said += f" {', '.join(found.untested)}: left out, without test rows."
     if mean is not None and not math.isnan(mean.mean):
-        said += f" Its mean test score over {_tasks(len(found.tasks))} is {mean.mean:.1f} points."
-    return f"{said}{_weak(found)}"
+        over = "" if len(found.tasks) == 1 else f" over {len(found.tasks)} tasks"
+        said += f" Its mean test score{over} is {mean.mean:.1f} points."
+    return " ".join(filter(None, (said, _weak(found))))
 
 
 def _first(found: Answer) -> str:
     """Say that an arm is one of many, and not the best of them."""
     if found.best is not None or len(found.arms) == 1:
         return ""
-    return f" It is the first of {len(found.arms)} arms, as none has validation scores of all tasks."
+    none = "neither" if len(found.arms) == 2 else "none"
+    return f"It is the first of {len(found.arms)} arms, as {none} has validation scores of all tasks."
 
 
 def _weak(found: Answer) -> str:
     """Say where little was learned that could be shared."""
     if not found.weak:
         return ""
-    on, reference = f"{len(found.weak)} of {_tasks(len(found.tasks))}", found.question.reference
-    return f" On {on} {reference} does not beat a simple baseline: at a larger budget the answer may be another."
+    on, reference = _part(len(found.weak), len(found.tasks), _which(found.tasks, found)), found.question.reference
+    return f"On {on} {reference} does not beat a simple baseline: at a larger budget the answer may be another."
 
 
 def subject(found: Answer, arm: str) -> str:
@@ -92,10 +100,9 @@ def _word(found: Answer, arm: str, task: str) -> str:
     return _UNJUDGED if unscored else found.verdicts[arm, task].word
 
 
-def _undecided(found: Answer, arm: str, tasks: Sequence[str]) -> str:
+def _undecided(found: Answer, arm: str, tasks: Sequence[str], left: str) -> str:
     """Say that nothing is decided of any task, and what differences are possible: not that there are none."""
     items = [found.comparisons[arm, task].evidence for task in tasks]
-    left = "the task" if len(tasks) == 1 else f"all {len(tasks)} tasks"
     ends = [end for item in items for end in (item.low, item.high) if not math.isnan(end)]
     if not ends:
         return f"left {left} undecided at this budget, which is not to say that nothing changed"
@@ -103,34 +110,44 @@ def _undecided(found: Answer, arm: str, tasks: Sequence[str]) -> str:
     return f"left {left} undecided at this budget: {reach}"
 
 
-def _counted(words: Sequence[str], by_rows: bool) -> str:
+def _which(compared: Sequence[str], found: Answer) -> str:
+    """Name the tasks that are compared, all of them: one by its name, as there may be others."""
+    if len(compared) == 1:
+        return compared[0]
+    tasks = "both tasks" if len(compared) == 2 else f"all {len(compared)} tasks"
+    return tasks if len(compared) == len(found.tasks) else f"{tasks} that can be compared"
+
+
+def _part(count: int, total: int, which: str) -> str:
+    """Say how many of some tasks: of one or two, the only one or both."""
+    return which if count == total < 3 else f"{count} of {total} tasks"
+
+
+def _counted(words: Sequence[str], which: str, by_rows: bool) -> str:
     """Say how many tasks each word is said of."""
     total = len(words)
     helped, harmed, same, unsure = (words.count(word) for word in ("helps", "harms", "equivalent", "no evidence"))
     if (unjudged := words.count(_UNJUDGED)) == total:
-        tasks = "the task" if total == 1 else f"any of the {total} tasks"
+        tasks = {1: which, 2: "either task"}.get(total, f"any of the {total} tasks")
         return f"could not be judged on {tasks}, as scores are missing"
     better, worse = ("scored better on", "scored worse on") if by_rows else ("helped", "harmed")
     counts = {better: helped, worse: harmed, "made no difference that matters on": same}
-    parts = [f"{verb} {count}" for verb, count in counts.items() if count]
-    parts += [f"left {unsure}"] if unsure else []
-    parts += [f"could not be judged on {unjudged}"] if unjudged else []
-    parts[0] += f" of {_tasks(total)}"
+    counts |= {"left": unsure, "could not be judged on": unjudged}
+    verbs = [verb for verb, count in counts.items() if count]
+    parts = [f"{verb} {counts[verb] if verb != verbs[0] else _part(counts[verb], total, which)}" for verb in verbs]
     parts = [f"{part} undecided at this budget" if part.startswith("left") else part for part in parts]
     text = f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else parts[0]
     return f"{text}, by the rows of the one seed that was run" if by_rows else text
 
 
-def _tasks(count: int) -> str:
-    return f"{count} task" if count == 1 else f"{count} tasks"
-
-
 def _overall(found: Answer, arm: str) -> str:
     item, verdict = found.comparisons[arm, None], found.verdicts[arm, None]
+    over = {1: "The difference is", 2: "Over both tasks it is"}.get(len(found.tasks), "Over all tasks it is")
     if math.isnan(item.evidence.difference):
-        return "Over all tasks nothing can be said, as not every task could be compared."
+        whole = len(found.tasks) == 1  # of the one task it has been said
+        return "" if whole else "Over all tasks nothing can be said, as not every task could be compared."
     more = f"; delta-p {item.delta_p.difference:+.1f}%" if _is_telling(found, item.delta_p) else ""
-    text = f"Over all tasks it is {difference_of(item.evidence)}{more}: {said(verdict.word)}"
+    text = f"{over} {difference_of(item.evidence)}{more}: {said(verdict.word)}"
     if item.evidence.by == "rows":
         return f"{text}, for these trained models alone; what another seed would give is not known."
     if math.isnan(item.evidence.low):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hf_mtl.experiments.answer import tables, words
 from hf_mtl.experiments.answer.answer import Answer
+from hf_mtl.experiments.answer.compared import compared_lines
 from hf_mtl.experiments.answer.figures import TITLES
 from hf_mtl.experiments.answer.glossary import glossary
 from hf_mtl.experiments.answer.headline import UNKNOWN, headline, interval
@@ -49,10 +50,14 @@ def page(found: Answer, figures: Sequence[Path]) -> str:
         f'<p class="quiet">{_text(_asked(found))}</p>',
         f'<p class="answer">{_text(headline(found))}</p>',
     ]
+    if few := words.few_seeds(found):
+        parts.append(f"<p>{_text(few)}</p>")
     if found.comparisons:
         parts += [_summary(found)]
     pictures = {path.name: path for path in figures}
     parts += _picture(pictures, "intervals.png")
+    if lines := compared_lines(found):
+        parts += ["<h2>What was compared</h2>", _list(lines)]
     if found.causes:
         parts += ["<h2>Where it scores lower, and why that may be</h2>", _causes(found)]
     if found.notes:
@@ -98,7 +103,7 @@ def _summary(found: Answer) -> str:
     for arm in found.arms:
         cells = [_cell(found, arm, task) for task in (*found.tasks, None)]
         mark = " (best on validation)" if arm == found.best else ""
-        rows.append(f"<tr><td>{_text(arm + mark)}</td>{''.join(cells)}</tr>")
+        rows.append(f"<tr><td>{_text(found.label(arm) + mark)}</td>{''.join(cells)}</tr>")
     note = (
         f"Points against {found.question.reference}, with plain 95% intervals, not corrected for the number of "
         "comparisons; the verdicts are."
@@ -118,7 +123,7 @@ def _cell(found: Answer, arm: str, task: str | None) -> str:
 
 
 def _causes(found: Answer) -> str:
-    items = [f"<li>{_text(lead)}{_list(texts)}</li>" for lead, texts in words.causes(found).items()]
+    items = [f"<li>{_text(lead)}{_list(texts)}</li>" for lead, texts in words.shared(words.causes(found)).items()]
     return f"<ul>{''.join(items)}</ul>"
 
 

@@ -10,6 +10,7 @@ import yaml
 
 from hf_mtl.errors import CheckpointError, Mistake, known
 from hf_mtl.experiments.answer.aggregators import aggregators_in
+from hf_mtl.experiments.answer.said_of_arms import arms_in, base_in
 from hf_mtl.experiments.results import Record
 from hf_mtl.experiments.verdict import SMALLEST
 from hf_mtl.plain import describe
@@ -33,6 +34,9 @@ class Question:
         budget: What is equal in all arms; empty: not known.
         notes: What the folder does not tell, a sentence each.
         aggregators: The gradient aggregators of arms, as far as the study's file names them.
+        base: The base recipe and what is replaced in it in all arms, as far as the file says.
+        sets: What each arm replaces in it, as far as the file says.
+        parts: How many runs each seed and fold of an arm is to have, as far as the folder tells.
     """
 
     name: str
@@ -44,6 +48,9 @@ class Question:
     budget: str = ""
     notes: tuple[str, ...] = field(default=())
     aggregators: Mapping[str, str] = field(default_factory=dict)
+    base: tuple[str, ...] = ()
+    sets: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    parts: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def units(self) -> int:
@@ -81,6 +88,8 @@ def read_question(folder: Path, records: Sequence[Record], said: Mapping[str, An
         _budget(said.get("budget"), folder / STUDY),
         tuple(notes),
         aggregators_in(said),
+        tuple(base_in(said)),
+        arms_in(said),
     )
 
 

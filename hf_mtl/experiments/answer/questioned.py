@@ -31,7 +31,7 @@ def constant_predictions(trials: Trials, tasks: Sequence[str]) -> list[str]:
             found = [said for record in records if (said := _constant(record, task))]
             values |= dict.fromkeys(value for said in found for value in _PREDICTED.findall(said[-1]))
             if found:
-                counts.append(f"{len(found)} of {name_count(len(records), 'run')} of {arm}")
+                counts.append(f"{_of_runs(len(found), len(records))} of {arm}")
         if counts:
             which = f" ({' or '.join(map(repr, values))})" if values else ""
             notes.append(
@@ -39,6 +39,11 @@ def constant_predictions(trials: Trials, tasks: Sequence[str]) -> list[str]:
                 "of what was learned."
             )
     return notes
+
+
+def _of_runs(count: int, total: int) -> str:
+    every = {1: "the run", 2: "both runs"} if count == total else {}
+    return every.get(total, f"{count} of {name_count(total, 'run')}")
 
 
 def _constant(record: Record, task: str) -> list[str]:

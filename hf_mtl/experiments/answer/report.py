@@ -1,7 +1,7 @@
 """The report of a study, written from its files alone, as often as one likes."""
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from hf_mtl.errors import Mistake, UserError
 from hf_mtl.experiments.answer.answer import Answer, answer
 from hf_mtl.experiments.answer.as_json import as_json
-from hf_mtl.experiments.answer.current import current, identities_in
+from hf_mtl.experiments.answer.current import current, identities_in, parts_in
 from hf_mtl.experiments.answer.figures import draw
 from hf_mtl.experiments.answer.lines import KINDS, read_records
 from hf_mtl.experiments.answer.page import page
@@ -31,11 +31,19 @@ class Written(NamedTuple):
         text: Its tables, for a terminal.
         answer: The answer.
         page: The page of HTML.
+        figures: The figures that were drawn.
     """
 
     text: str
     answer: Answer
     page: Path
+    figures: Sequence[Path]
+
+    @property
+    def places(self) -> str:
+        """Say where it is, in a line."""
+        said = f"The report is {self.page}."
+        return f"{said} The figures are in {self.figures[0].parent}." if self.figures else said
 
 
 def read_answer(folder: Path, said: Mapping[str, Any] | None = None) -> Answer:
@@ -59,7 +67,7 @@ def read_answer(folder: Path, said: Mapping[str, Any] | None = None) -> Answer:
         raise UserError(Mistake("", problem, "Name the folder of a study; nothing is written"))
     records, notes = current(every, identities_in(folder))
     question = read_question(folder, records, said)
-    return answer(records, replace(question, notes=(*question.notes, *notes)))
+    return answer(records, replace(question, notes=(*question.notes, *notes), parts=parts_in(folder)))
 
 
 def write_report(folder: Path, readme: bool = False, said: Mapping[str, Any] | None = None) -> Written:
@@ -82,7 +90,7 @@ def write_report(folder: Path, readme: bool = False, said: Mapping[str, Any] | N
     write_json_atomic(folder / ANSWER, as_json(found))
     with replacing(folder / PAGE) as temporary:
         temporary.write_text(page(found, figures), "utf-8")
-    return Written(words.text(), found, folder / PAGE)
+    return Written(words.text(), found, folder / PAGE, figures)
 
 
 def _write_readme(words: Report, folder: Path) -> None:

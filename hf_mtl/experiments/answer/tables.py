@@ -10,6 +10,9 @@ from hf_mtl.experiments.evidence import Evidence
 from hf_mtl.experiments.report import Table
 from hf_mtl.experiments.statistics import MeanInterval
 
+_MOST_SEEDS = 1_000
+"""A larger number is no better known than the spread that it comes from, and nobody trains so many."""
+
 
 def verdicts_table(found: Answer) -> Table:
     """Lay out arms by tasks: difference, interval, p-values, effects and verdict.
@@ -36,7 +39,8 @@ def _table(found: Answer, first: str, columns: Sequence[str], keys: Sequence[Key
     rows = []
     for key in keys:
         cells = _cells(found, key)
-        rows.append([f"{key[0]}: {key[1] or 'all tasks'}", *(cells[column] for column in columns if column in cells)])
+        name = f"{found.label(key[0])}: {key[1] or 'all tasks'}"
+        rows.append([name, *(cells[column] for column in columns if column in cells)])
     shown = rows_shown(found)
     names = {"by rows": f"by rows, {shown}"}
     return Table([first, *(names.get(name, name) for name in columns if name != "by rows" or shown)], rows)
@@ -89,7 +93,7 @@ def scores_table(found: Answer) -> Table:
     rows = []
     for arm in found.costs:
         scores = [found.score(arm, task) for task in found.tasks]
-        rows.append([arm, *map(plus_minus, scores), plus_minus(found.average(arm))])
+        rows.append([found.label(arm), *map(plus_minus, scores), plus_minus(found.average(arm))])
     for name in found.baselines:
         means = found.baseline(name)
         rows.append([f"baseline {name}", *(plus_minus(means.get(task)) for task in (*found.tasks, None))])
@@ -106,7 +110,7 @@ def costs_table(found: Answer) -> Table:
     for arm, cost in found.costs.items():
         numbers = [(cost.steps, ",.0f"), (cost.backward_passes, ",.0f"), (cost.flops, ".3g"), (cost.seconds, ",.0f")]
         shown = [_number(value, spec) for value, spec in numbers] if cost.trained else [UNKNOWN] * 4
-        rows.append([arm, str(cost.runs), *shown, str(cost.models)])
+        rows.append([found.label(arm), str(cost.runs), *shown, str(cost.models)])
     return Table(["cost of a seed", "runs", "steps", "backward passes", "FLOPs", "seconds", "models to serve"], rows)
 
 
@@ -127,7 +131,8 @@ def verdict_of(found: Answer, key: Key) -> str:
     if verdict.word != "no evidence":
         return f"{verdict.word} (these models)" if item.evidence.by == "rows" else verdict.word
     if verdict.seeds is not None:
-        return f"no evidence; {verdict.seeds:,} seeds would show {points(found.question.smallest)}"
+        seeds = f"{verdict.seeds:,}" if verdict.seeds <= _MOST_SEEDS else f"more than {_MOST_SEEDS:,}"
+        return f"no evidence; {seeds} seeds would show {points(found.question.smallest)}"
     return "no evidence; more seeds are needed" if len(item.differences) < 2 else "no evidence"
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from hf_mtl.data.columns import name_count
 from hf_mtl.experiments.answer.question import Question
 from hf_mtl.experiments.results import Record
 
@@ -136,17 +137,11 @@ def trials_of(records: Sequence[Record], question: Question) -> tuple[dict[str, 
     Returns:
         The trials by arm and unit, and notes on what was left out.
     """
-    latest: dict[tuple[str, Unit, str | None], Record] = {}
-    replaced, strange = 0, 0
-    for record in records:
-        if record.get("kind") not in _RUNS:
-            continue
-        key = (str(record["arm"]), Unit.of(record), record.get("task"))
-        if not _is_asked(key[0], key[1], question):
-            strange += 1
-            continue
-        replaced += key in latest and latest[key]["kind"] != FAILED
-        latest[key] = record
+    runs = [record for record in records if record.get("kind") in _RUNS]
+    asked = runs_asked(records, question)
+    latest = latest_of(asked)
+    ended = [sum(record["kind"] != FAILED for record in some) for some in (asked, latest.values())]
+    replaced, strange = ended[0] - ended[1], len(runs) - len(asked)
     found: dict[str, dict[Unit, list[Record]]] = {}
     notes = []
     for (arm, unit, task), record in latest.items():
@@ -156,17 +151,38 @@ def trials_of(records: Sequence[Record], question: Question) -> tuple[dict[str, 
         if record["kind"] != FAILED or record.get("final"):
             found.setdefault(arm, {}).setdefault(unit, []).append(record)
     if replaced:
-        notes.append(f"{replaced} earlier records of the same runs are left out: the last of each counts.")
+        are = f"{name_count(replaced, 'earlier record')} of the same runs {'is' if replaced == 1 else 'are'}"
+        notes.append(f"{are} left out: the last of each counts.")
     if strange:
-        notes.append(f"{strange} records of arms, seeds or folds that the study does not name are left out.")
+        are = f"{name_count(strange, 'record')} of arms, seeds or folds that the study does not name"
+        notes.append(f"{are} {'is' if strange == 1 else 'are'} left out.")
     trials = {arm: {unit: Trial(tuple(units[unit])) for unit in sorted(units)} for arm, units in found.items()}
     return trials, notes
 
 
-def _is_asked(arm: str, unit: Unit, question: Question) -> bool:
+def latest_of(records: Sequence[Record]) -> dict[tuple[str, Unit, str | None], Record]:
+    """Return the last record of each run, by arm, unit and task.
+
+    Args:
+        records: Records of runs.
+    """
+    return {(str(record["arm"]), Unit.of(record), record.get("task")): record for record in records}
+
+
+def runs_asked(records: Sequence[Record], question: Question) -> list[Record]:
+    """Return the records of runs that a study asks for, also of those that failed.
+
+    Args:
+        records: The records.
+        question: What the study asks.
+    """
+    return [record for record in records if record.get("kind") in _RUNS and _is_asked(record, question)]
+
+
+def _is_asked(record: Record, question: Question) -> bool:
     """Tell whether a study asks for a run."""
-    folds = range(question.folds) if question.folds else (-1,)
-    return arm in question.arms and unit.seed in question.seeds and unit.fold in folds
+    folds, unit = range(question.folds) if question.folds else (-1,), Unit.of(record)
+    return str(record["arm"]) in question.arms and unit.seed in question.seeds and unit.fold in folds
 
 
 def tasks_of(trials: Trials) -> list[str]:
@@ -210,6 +226,16 @@ def is_single(units: Mapping[Unit, Trial]) -> bool:
     """Tell whether an arm's runs are of one task each."""
     records = [record for trial in units.values() for record in trial.records]
     return bool(records) and all(len(group_of(record)) == 1 for record in records)
+
+
+def label_of(arm: str, units: Mapping[Unit, Trial]) -> str:
+    """Name an arm for people: one that was merged is told from a mean of arms, as ``average`` would read.
+
+    Args:
+        arm: The arm.
+        units: Its trials.
+    """
+    return f"{arm} (merged)" if is_merged(units) else arm
 
 
 def is_merged(units: Mapping[Unit, Trial]) -> bool:

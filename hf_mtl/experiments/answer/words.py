@@ -1,8 +1,10 @@
 """The answer in words: a sentence first, then tables, then how it was found."""
 
 import math
+from collections.abc import Mapping
 
 from hf_mtl.experiments.answer.answer import Answer
+from hf_mtl.experiments.answer.compared import compared_lines
 from hf_mtl.experiments.answer.headline import NEAR_0, WIDEST, headline
 from hf_mtl.experiments.answer.tables import (
     costs_table,
@@ -28,6 +30,8 @@ def build(found: Answer) -> Report:
     """
     report = Report()
     report.add(headline(found), gap=0)
+    if few := few_seeds(found):
+        report.add(few, gap=0, document=False)
     if found.comparisons:
         report.add(verdicts_table(found))
         report.add(overall_table(found))
@@ -40,6 +44,9 @@ def build(found: Answer) -> Report:
     if found.notes:
         report.add("What to know beside the numbers:")
         report.add(found.notes, gap=0)
+    if lines := compared_lines(found):
+        report.add("What was compared:", document=False)
+        report.add(lines, gap=0, document=False)
     report.add("How this was found:")
     report.add([*methods(found), *([_terms(found)] if found.comparisons else [])], gap=0)
     return report
@@ -54,7 +61,7 @@ def cause_lines(found: Answer) -> list[str]:
     every = causes(found)
     proven = [lead for lead in every if _NOT_PROVEN not in lead]
     shown = list(every) if len(every) <= _MOST_CAUSES else proven
-    lines = [f"{lead}: {' '.join(every[lead])}" for lead in shown]
+    lines = [f"{lead}: {' '.join(texts)}" for lead, texts in shared({lead: every[lead] for lead in shown}).items()]
     if left := len(every) - len(shown):
         lines.append(f"{left:,} more are lower, which is not proven; their causes are in report.html.")
     return lines
@@ -71,8 +78,40 @@ def causes(found: Answer) -> dict[str, list[str]]:
         evidence = found.comparisons[arm, task].evidence
         harmed = "worse in these models" if evidence.by == "rows" else "harmed"
         proven = harmed if found.verdicts[arm, task].word == "harms" else _NOT_PROVEN
-        lines[f"{arm}, {task} ({evidence.difference:+.2f} points, {proven})"] = [item.text for item in items]
+        lines[f"{found.label(arm)}, {task} ({evidence.difference:+.2f} points, {proven})"] = [
+            item.text for item in items
+        ]
     return lines
+
+
+def shared(every: Mapping[str, list[str]]) -> dict[str, list[str]]:
+    """Say causes that several losses have in the same words once, with all that they are of.
+
+    Args:
+        every: The causes, by what is lost.
+    """
+    leads: dict[tuple[str, ...], list[str]] = {}
+    for lead, texts in every.items():
+        leads.setdefault(tuple(texts), []).append(lead)
+    return {"; ".join(some): list(texts) for texts, some in leads.items()}
+
+
+def few_seeds(found: Answer) -> str:
+    """Say that two seeds are too few; empty where intervals come from more, or from something else.
+
+    Args:
+        found: The answer.
+    """
+    evidence = [item.evidence for item in found.comparisons.values()]
+    counts = [item.n for item in evidence if item.by == "seeds" and not math.isnan(item.low)]
+    alone = found.average(found.question.reference) if found.is_alone and not found.question.folds else None
+    counts += [] if alone is None else [alone.n]
+    if max(counts, default=0) != 2:
+        return ""
+    return (
+        "2 seeds can hardly show anything: the 95% interval of two numbers is 13 times as wide as they are apart; "
+        "take at least 3 (5 are better); what is there stays."
+    )
 
 
 def methods(found: Answer) -> list[str]:

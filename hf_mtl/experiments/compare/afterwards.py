@@ -203,5 +203,5 @@ def report_on(folder: Path, say: Callable[[str], None]) -> bool:
     from hf_mtl.experiments.answer.report import write_report
 
     written = write_report(folder)
-    say(written.text)
+    say(f"{written.text}\n\n{written.places}")
     return any(not math.isnan(item.evidence.difference) for item in written.answer.comparisons.values())

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from hf_mtl.data.columns import name_count
 from hf_mtl.errors import HfMtlError, RunError, UserError
 from hf_mtl.experiments.answer.lines import read_records
 from hf_mtl.experiments.answer.question import RESULTS
@@ -52,8 +53,8 @@ def compare(
     Raises:
         UserError: If the study, a recipe of it or its data cannot be used; nothing is trained.
         RunError: If the folder is of something else, or finished runs would be replaced unasked.
-        HfMtlError: If workers end again and again without finishing anything, or nothing can be answered as runs have
-            failed.
+        HfMtlError: If workers end again and again without finishing anything, or runs have failed, so that the answer
+            is without them.
     """
     study = load_study(path, overrides, allow_code)
     said = study.node.value.get("slurm")
@@ -97,18 +98,20 @@ def _in_rounds(study: Study, worker: Sequence[str], workers: int) -> None:
 
 
 def _answer(study: Study, say: Callable[[str], None]) -> None:
-    """Add what costs no training, and let the report be made, once every run is done or has failed for good."""
+    """Add what costs no training, and let the report be made, once every run is done or has failed for good.
+
+    Raises:
+        HfMtlError: If a run has failed: the study is not whole, and a script that goes by the exit code must know.
+    """
     trials, ledger = trials_of(study), Ledger(study.folder)
     states = list(ledger.states(trials).values())
     if unfinished := [state for state in states if state in ("missing", "running")]:
-        running = unfinished.count("running")
+        running, every = unfinished.count("running"), name_count(len(trials), "run")
         say(
-            f"{len(unfinished)} of {len(trials)} runs are not finished, {running} of them running elsewhere. "
-            "The answer follows when they are: the same command, or --list."
+            f"Not finished: {len(unfinished)} of {every}, of which running elsewhere: {running}. "
+            "The answer follows when all are: the same command, or --list."
         )
         return
-    if failed := states.count("failed"):
-        say(f"{failed} of {len(trials)} runs failed; the answer is without them. Why: --list")
     # Two workers may have ended at once, and models are merged, and records added, by one of them.
     with claim(ledger.claims / "answer") as mine:
         if not mine:
@@ -122,9 +125,13 @@ def _answer(study: Study, say: Callable[[str], None]) -> None:
                 f"{moved} records of recipes or data that have changed since are in {study.folder / 'earlier.jsonl'}."
             )
         compared = report_on(study.folder, say)
+    if not (failed := states.count("failed")):
+        return
+    said = f"{failed} of {name_count(len(trials), 'run')} failed"
     # A single arm is compared with nothing: its scores are the answer.
-    if not compared and failed > (len(trials) - 1 if len(study.arms) == 1 else 0):
-        raise HfMtlError(f"{study.folder}: nothing could be answered, as {failed} of {len(trials)} runs failed.")
+    if not compared and (len(study.arms) > 1 or failed == len(trials)):
+        raise HfMtlError(f"{study.folder}: nothing could be answered, as {said}. Why: --list")
+    raise HfMtlError(f"{study.folder}: {said}; the answer is without {'it' if failed == 1 else 'them'}. Why: --list")
 
 
 def show(path: str | Path, overrides: Sequence[str] = (), workers: int = 1, allow_code: bool = False) -> str:

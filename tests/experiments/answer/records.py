@@ -80,7 +80,8 @@ def write(folder: Path, records: Sequence[Record], arms: Sequence[str], **more: 
     folder.mkdir(parents=True, exist_ok=True)
     for record in records:
         append_jsonl(folder / "results.jsonl", record)
-    said = {"base": "x.yaml", "arms": {arm: {} for arm in arms}, "seeds": 5, "budget": {"equal": "flops"}, **more}
+    named = {arm: arm if arm == "single_task" else {} for arm in arms}
+    said = {"base": "x.yaml", "arms": named, "seeds": 5, "budget": {"equal": "flops"}, **more}
     (folder / "study.yaml").write_text(yaml.safe_dump(said, sort_keys=False))
     return folder
 

@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,9 +16,10 @@ from hf_mtl.experiments.answer.page import page
 from hf_mtl.experiments.answer.question import Question, read_question
 from hf_mtl.experiments.answer.tables import verdict_of, verdicts_table
 from hf_mtl.experiments.answer.trials import is_single
-from hf_mtl.experiments.answer.words import build
+from hf_mtl.experiments.answer.words import build, cause_lines
 from hf_mtl.experiments.evidence import from_folds, from_seeds
 from hf_mtl.experiments.results import Record
+from hf_mtl.experiments.statistics import mean_interval
 from hf_mtl.experiments.verdict import verdicts
 from tests.experiments.answer.records import LIFT, TASKS, ZERO, asked, evidence, run, study, words, write
 
@@ -58,7 +61,8 @@ def test_the_same_difference_in_every_seed_shows_nothing() -> None:
     found = answer(study({"ew": LIFT}, seeds=3, noise=0.0), asked("ew", seeds=3))
     assert words(found, "ew") == dict.fromkeys(TASKS, "no evidence")
     assert found.comparisons["ew", "emotion"].evidence.difference == pytest.approx(4)
-    assert any("ew on emotion: the same difference each time" in note for note in found.notes)
+    [note] = [note for note in found.notes if "the same difference each time" in note]
+    assert note.startswith("ew on emotion, irony, stance, hate: the same difference each time")
     assert headline(found).endswith("of differences that are all the same nobody can tell how sure that is.")
 
 
@@ -172,7 +176,7 @@ def test_the_last_record_of_a_run_counts() -> None:
     again = run("ew", 1, dict.fromkeys(TASKS, 0.9))
     found = answer([*records, again], asked("ew", seeds=2))
     assert found.trials["ew"][list(found.trials["ew"])[1]].score("irony") == 0.9
-    assert "1 earlier records of the same runs are left out: the last of each counts." in found.notes
+    assert "1 earlier record of the same runs is left out: the last of each counts." in found.notes
 
 
 def test_budgets_that_differ_and_baselines_that_win_are_said() -> None:
@@ -233,6 +237,27 @@ def test_a_question_is_read_from_the_study_or_else_from_its_records(tmp_path: Pa
     assert "names no arms" in bare.notes[0]
 
 
+def test_of_one_and_two_tasks_and_arms_is_spoken_as_of_few() -> None:
+    def said(count: int, **more: Any) -> str:
+        given = {"seeds": 3, "noise": 0.001, "tasks": TASKS[:count], **more}
+        return headline(answer(study({"ew": dict.fromkeys(TASKS, 0.04)}, **given), asked("ew", seeds=3)))
+
+    assert said(1).startswith("Training together (ew) helped emotion. The difference is +")
+    assert said(2).startswith("Training together (ew) helped both tasks. Over both tasks it is +")
+    assert said(3).startswith("Training together (ew) helped 3 of 3 tasks. Over all tasks it is +")
+    assert "left emotion undecided" in said(1, noise=0.1)
+    assert "left both tasks undecided" in said(2, noise=0.1)
+    assert "left all 3 tasks undecided" in said(3, noise=0.1)
+
+
+def test_a_baseline_that_wins_on_every_task_is_said_of_one_and_two() -> None:
+    for count, on in ((1, "On emotion "), (2, "On both tasks ")):
+        records = study({"ew": ZERO}, seeds=2, tasks=TASKS[:count])
+        for record in records:
+            record["baselines"] = {"tfidf": {"test": dict.fromkeys(record["rows"], 0.99)}}
+        assert f"{on}single_task does not beat a simple baseline" in headline(answer(records, asked("ew", seeds=2)))
+
+
 def test_the_very_same_runs_are_compared_with_nothing() -> None:
     records = study({"pairs": LIFT}, seeds=3, noise=0.001)
     alone = [{**item, "arm": "pairs"} for item in records if item["task"] in ("stance", "hate")]
@@ -260,6 +285,52 @@ def test_seeds_that_would_show_the_smallest_difference_are_said_to_be_that() -> 
     assert "the smallest difference of interest, not the one that was seen" in build(found).text()
     folds = [{**record, "fold": record["seed"], "seed": 0} for record in study({"ew": LIFT}, seeds=3)]
     assert "is not said of folds" in build(answer(folds, asked("ew", seeds=1, folds=3))).text()
+
+
+def test_a_merged_arm_is_called_so_wherever_people_read_and_keeps_its_name_in_json() -> None:
+    records = study({"ew": LIFT}, seeds=3, noise=0.001)
+    merged = [{**item, "kind": "merged", "arm": "average"} for item in records if item["arm"] == "ew"]
+    found = answer([*records, *merged], asked("ew", "average", seeds=3))
+    text, document = build(found).text(), page(found, [])
+    assert "average (merged): stance" in text
+    assert "average (merged): all tasks" in text
+    assert "<td>average (merged)</td>" in document
+    assert "average:" not in text
+    assert "<td>average</td>" not in document
+    assert {"average", "ew"} == as_json(found)["arms"].keys()
+
+
+def test_a_cause_of_several_losses_is_said_once() -> None:
+    low = dict.fromkeys(TASKS, -0.1)
+    records = study({"average": low, "ties": low}, seeds=3, noise=0.001)
+    merged = [{**item, "kind": "merged"} if item["task"] is None else item for item in records]
+    found = answer(merged, asked("average", "ties", seeds=3))
+    [line] = cause_lines(found)
+    assert line.count("Merging: ") == 1
+    assert line.count("(merged), ") == 2 * len(TASKS)
+    assert page(found, []).count("Merging: ") == 1
+
+
+def test_two_seeds_are_said_to_be_too_few_once_and_not_in_a_document() -> None:
+    def said(seeds: int) -> tuple[int, ...]:
+        found = answer(study({"ew": LIFT}, seeds=seeds), asked("ew", seeds=seeds))
+        report = build(found)
+        texts = (report.text(), page(found, []), report.markdown())
+        return tuple(text.count("2 seeds can hardly show anything") for text in texts)
+
+    assert (said(1), said(2), said(3)) == ((0, 0, 0), (1, 1, 0), (0, 0, 0))
+    alone = [record for record in study({"ew": LIFT}, seeds=2) if record["arm"] == "ew"]
+    assert "take at least 3" in build(answer(alone, Question("study", ("ew",), "ew", (0, 1)))).text()
+    low, high = np.array(mean_interval([0.0, 1.0]))[[1, 2]]
+    assert round(high - low) == 13  # as the sentence has it
+
+
+def test_of_very_many_seeds_no_number_is_said() -> None:
+    found = answer(study({"ew": LIFT}, seeds=3), asked("ew", seeds=3))
+    verdict, key = found.verdicts["ew", "irony"], ("ew", "irony")
+    for seeds, shown in ((1000, "1,000 seeds"), (1001, "more than 1,000 seeds")):
+        found.verdicts[key] = replace(verdict, word="no evidence", seeds=seeds)
+        assert verdict_of(found, key) == f"no evidence; {shown} would show 0.5 points"
 
 
 def test_of_nothing_decided_it_is_said_what_is_possible() -> None:
@@ -309,4 +380,8 @@ def test_the_scores_of_one_arm_alone_are_the_answer() -> None:
     assert "4 tasks, ew alone, 3 seeds" in document
     assert "against" not in document
     failed = [{**records[0], "kind": "failed", "reason": "no memory", "final": False}]
-    assert headline(answer(failed, found.question)).startswith("Nothing can be said yet: there are no finished")
+    said = headline(answer(failed, found.question))
+    assert said.startswith(
+        "The study is not whole: 1 run failed (ew seed 0) and 2 runs are missing (ew seed 1, ew seed 2)."
+    )
+    assert "Nothing can be said yet: there are no finished" in said

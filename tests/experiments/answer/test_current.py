@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from hf_mtl.errors import CheckpointError
-from hf_mtl.experiments.answer.current import TRIALS, current
+from hf_mtl.experiments.answer.current import TRIALS, current, parts_in
 from hf_mtl.experiments.answer.report import read_answer
 from hf_mtl.reporting.json_files import write_json_atomic
 from tests.experiments.answer.records import LIFT, TASKS, evidence, run, study, write
@@ -59,3 +59,10 @@ def test_without_identities_or_with_all_of_them_nothing_is_left_out(tmp_path: Pa
     (folder / TRIALS).write_text("{")
     with pytest.raises(CheckpointError, match="trials.json"):
         read_answer(folder)
+
+
+def test_the_folder_tells_the_runs_of_a_seed(tmp_path: Path) -> None:
+    assert parts_in(tmp_path) == {}
+    names = [f"single_task,seed-{seed}-fold-{fold},{task}" for seed in (0, 1) for fold in (0, 1) for task in TASKS]
+    write_json_atomic(tmp_path / TRIALS, dict.fromkeys([*names, "ew,seed-0", "ew,seed-1"], "1"))
+    assert parts_in(tmp_path) == {"single_task": 4, "ew": 1}

@@ -88,7 +88,7 @@ def test_what_was_merged_has_a_test_score_and_no_line_in_the_legend(monkeypatch:
     monkeypatch.setattr(figures, "save", save)
     question = Question("s", ("single_task", "ew", "ties"), "single_task", (0, 1, 2))
     figures.costs(Path("x"), answer([*records, *merged], question))
-    ties = lines["ties (merged: cost of its single runs)"]
+    ties = lines["ties (merged): cost of its single runs"]
     assert (lines["single_task"], lines["ew"], ties) == ("-", "--", "None")
 
 

@@ -116,3 +116,7 @@ def test_the_report_is_written_into_the_studys_folder(done: Done) -> None:
     report_on(done.study.folder, said.append)
     assert "single_task" in said[0]
     assert (done.study.folder / "answer.json").exists()
+    folder = done.study.folder
+    assert said[0].splitlines()[-1] == (
+        f"The report is {folder / 'report.html'}. The figures are in {folder / 'figures'}."
+    )
