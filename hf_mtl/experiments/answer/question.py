@@ -104,6 +104,25 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return found
 
 
+def merging_in(said: Mapping[str, Any], path: Path) -> list[str] | None:
+    """Return the methods by which a study merges; None: its file does not tell.
+
+    Args:
+        said: What its file says; empty: there is none.
+        path: The file, to name it.
+
+    Raises:
+        CheckpointError: If they are no list.
+    """
+    if not said:
+        return None
+    found = said.get("merging") or []
+    if not isinstance(found, list):
+        problem = f"{path}: merging: found {describe(found)}"
+        raise CheckpointError(Mistake("", problem, "Allowed: a list of methods, such as [average]"))
+    return list(map(str, found))
+
+
 def _name(folder: Path) -> str:
     return folder.resolve().name
 
