@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 from hf_mtl.errors import HfMtlError
+from hf_mtl.experiments.compare.contenders import merged_arm
 from hf_mtl.experiments.compare.ledger import MERGED, ROWS, RUN, Ledger
 from hf_mtl.experiments.compare.load import Study
 from hf_mtl.experiments.compare.records import baselines_of
@@ -41,6 +42,8 @@ class Side(NamedTuple):
 def add_merged(study: Study, ledger: Ledger, trials: Sequence[Trial], say: Callable[[str], None]) -> set[str]:
     """Merge the single-task runs of each seed and fold by the methods that the study names, and add their records.
 
+    The runs are those of `merged_arm`.
+
     Args:
         study: The study.
         ledger: Its records.
@@ -50,12 +53,12 @@ def add_merged(study: Study, ledger: Ledger, trials: Sequence[Trial], say: Calla
     Returns:
         The identities of the records.
     """
-    if not study.file.merging:
+    single = merged_arm(study.arms, study.reference) if study.file.merging else None
+    if single is None:
         return set()
     from hf_mtl.experiments.merging import merged_identity, merged_records
 
     found: set[str] = set()
-    single = next(arm for arm in study.arms.values() if arm.is_single_task)
     known = ledger.identities(MERGED)
     for (seed, _), side in _sides(study, ledger, trials, single.name).items():
         records = {str(record["task"]): record for record, _ in side.runs}

@@ -73,7 +73,7 @@ def load_study(path: str | Path, overrides: Iterable[str] = (), allow_code: bool
     reference = _reference(file, arms, mistakes)
     mistakes += [*_budget_mistakes(node, file), *_size_mistakes(file, arms)]
     if base is not None:
-        mistakes += contender_mistakes(file, arms, base.whole.recipe)
+        mistakes += contender_mistakes(file, arms, reference)
         mistakes += _scoring_mistakes(node, arms, base.whole.recipe)
     if mistakes or base is None:
         raise RecipeError(told_once(mistakes, Places.of(node)))

@@ -9,7 +9,7 @@ import pytest
 
 from hf_mtl.experiments.answer.answer import answer
 from hf_mtl.experiments.answer.as_json import as_json
-from hf_mtl.experiments.answer.headline import headline
+from hf_mtl.experiments.answer.headline import headline, subject
 from hf_mtl.experiments.answer.page import page
 from hf_mtl.experiments.answer.question import Question, read_question
 from hf_mtl.experiments.answer.tables import verdict_of, verdicts_table
@@ -136,6 +136,13 @@ def test_groups_are_served_by_a_model_each_and_are_no_single_tasks() -> None:
         "pairs": (2, 2),
     }
     assert (is_single(found.trials["single_task"]), is_single(found.trials["pairs"])) == (True, False)
+
+
+def test_an_arm_of_single_tasks_trains_nothing_together() -> None:
+    frozen = [{**record, "arm": "frozen"} for record in study({}, seeds=3, random=1)]
+    found = answer([*study({"ew": ZERO}, seeds=3), *frozen], asked("frozen", "ew", seeds=3))
+    assert subject(found, "frozen") == "frozen, against single_task,"
+    assert subject(found, "ew") == "Training together (ew)"
 
 
 def test_an_ensembles_price_is_said_beside_that_of_what_was_merged() -> None:
