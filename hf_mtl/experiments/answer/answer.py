@@ -13,7 +13,7 @@ from hf_mtl.experiments.answer.causes import Cause, causes_of
 from hf_mtl.experiments.answer.comparing import Comparison, compare_all, compare_task
 from hf_mtl.experiments.answer.costs import Cost, cost_of, ensemble_price, unequal_costs
 from hf_mtl.experiments.answer.question import Question
-from hf_mtl.experiments.answer.questioned import constant_predictions
+from hf_mtl.experiments.answer.questioned import constant_predictions, undefined_metrics
 from hf_mtl.experiments.answer.repeated import interval_of
 from hf_mtl.experiments.answer.trials import (
     Trial,
@@ -184,7 +184,8 @@ def answer(records: Sequence[Record], question: Question) -> Answer:
     notes += _other_test_rows(records, question)
     weak = below_a_baseline(trials, tasks, question)
     notes += [*weak.values(), *fewer_rows(trials, question)]
-    notes += constant_predictions({arm: trials[arm] for arm in question.arms if arm in trials}, tasks)
+    in_order = {arm: trials[arm] for arm in question.arms if arm in trials}
+    notes += [*constant_predictions(in_order, tasks), *undefined_metrics(in_order, tasks)]
     notes += [str(record["note"]) for record in records if record.get("kind") == "rows" and record.get("note")]
     notes = list(dict.fromkeys(notes))
     return Answer(question, tasks, trials, comparisons, judged, causes, costs, tuple(without), tuple(weak), notes)
