@@ -49,16 +49,16 @@ def undefined_metrics(trials: Trials, tasks: Sequence[str]) -> list[str]:
     """
     notes = []
     for task in tasks:
-        _, said = _counted(trials, task, lambda note: _UNDEFINED.match(note) is not None)
+        _, said = _counted(trials, task, _UNDEFINED.match)
         found = [match.groups() for note in said if (match := _UNDEFINED.match(note))]
         for what in dict.fromkeys(what for what, _ in found):
-            counts, _ = _counted(trials, task, lambda note, what=what: note.startswith(f"{what} on the "))
-            why = " or ".join(dict.fromkeys(why for other, why in found if other == what))
-            notes.append(f"{task}: {what} on the test rows ({why}) in {counts}: it tells no arm from another.")
+            counts, _ = _counted(trials, task, re.compile(re.escape(f"{what} on the ")).match)
+            why = "; ".join(dict.fromkeys(why for other, why in found if other == what))
+            notes.append(f"{task}: {what} on the test rows ({why}) in {counts}: there it tells no arm from another.")
     return notes
 
 
-def _counted(trials: Trials, task: str, asked: Callable[[str], bool]) -> tuple[str, list[str]]:
+def _counted(trials: Trials, task: str, asked: Callable[[str], object]) -> tuple[str, list[str]]:
     """Count the runs of each arm that noted something of the test rows of a task, and return what they did.
 
     Older records do not tell whose rows a note is of.

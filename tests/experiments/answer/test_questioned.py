@@ -81,8 +81,8 @@ def test_a_metric_that_the_labels_leave_without_a_meaning_is_named() -> None:
     found = answer(records, Question("s", ("single_task", "ew"), "single_task", (0, 1, 2)))
     said = [note for note in found.notes if "whatever is predicted" in note]
     assert said[0] == (
-        "hate: pearson is 0 whatever is predicted on the test rows (every target is 1 or every target is 2) in "
-        "3 of 3 runs of single_task, 3 of 3 runs of ew: it tells no arm from another."
+        "hate: pearson is 0 whatever is predicted on the test rows (every target is 1; every target is 2) in "
+        "3 of 3 runs of single_task, 3 of 3 runs of ew: there it tells no arm from another."
     )
     assert [note.split(" is ")[0] for note in said] == ["hate: pearson", "hate: spearman"]
     assert said[0] in build(found).text()
