@@ -186,7 +186,7 @@ def answer(records: Sequence[Record], question: Question) -> Answer:
     notes += [*weak.values(), *fewer_rows(trials, question)]
     in_order = {arm: trials[arm] for arm in question.arms if arm in trials}
     notes += [*constant_predictions(in_order, tasks), *undefined_metrics(in_order, tasks)]
-    notes += [str(record["note"]) for record in records if record.get("kind") == "rows" and record.get("note")]
+    notes += _notes_of_rows(records, question.reference)
     notes = list(dict.fromkeys(notes))
     return Answer(question, tasks, trials, comparisons, judged, causes, costs, tuple(without), tuple(weak), notes)
 
@@ -214,6 +214,12 @@ def _rows(records: Sequence[Record], reference: str) -> dict[Key, dict[str, Evid
             item = Evidence(**{**numbers, "n": int(said.get("n") or 0), "by": "rows"})
             found.setdefault((str(record["arm"]), record.get("task")), {})[Unit.of(record).name] = item
     return found
+
+
+def _notes_of_rows(records: Sequence[Record], reference: str) -> list[str]:
+    """Return what was said of comparisons by rows with the reference; those with an earlier one stay in the file."""
+    mine = [record for record in records if record.get("kind") == "rows" and record.get("note")]
+    return [str(record["note"]) for record in mine if record.get("against", reference) == reference]
 
 
 def _missing(question: Question, trials: Trials, theirs: Mapping[Unit, Trial]) -> list[str]:

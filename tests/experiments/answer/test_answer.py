@@ -111,6 +111,13 @@ def test_rows_stand_beside_several_seeds_and_do_not_judge() -> None:
     assert "the rows differ" in noted.notes
 
 
+def test_what_is_said_of_rows_against_another_reference_is_left_out() -> None:
+    rows = {"kind": "rows", "arm": "ew", "seed": 0, "task": None, "fold": None, "evidence": None}
+    notes = [{**rows, "against": against, "note": f"against {against}"} for against in ("uw", "single_task")]
+    found = answer([*study({"ew": ZERO}, seeds=1), *notes], asked("ew", seeds=1))
+    assert [note for note in found.notes if note.startswith("against")] == ["against single_task"]
+
+
 def test_a_reference_near_0_has_no_delta_p_in_the_first_sentence() -> None:
     records = study({"ew": ZERO}, seeds=3, noise=0.001)
     assert "delta-p" in headline(answer(records, asked("ew", seeds=3)))
