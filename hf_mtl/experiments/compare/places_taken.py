@@ -3,10 +3,7 @@
 from pathlib import Path
 
 from hf_mtl.errors import Mistake, RunError
-from hf_mtl.experiments.answer.current import TRIALS
-
-_OF_MANY = {TRIALS: "a study", "sweep.json": "a sweep"}
-"""What the folder of many runs holds from its beginning."""
+from hf_mtl.training.folder.names import OF_MANY
 
 
 def refuse_within(folder: Path) -> None:
@@ -19,7 +16,7 @@ def refuse_within(folder: Path) -> None:
         RunError: If it lies in such a folder; names that.
     """
     for around in folder.resolve().parents:
-        for name, what in _OF_MANY.items():
+        for name, what in OF_MANY.items():
             if (around / name).is_file():
                 problem = f"{folder} lies in the folder of {what}, {around}, which writes there too"
                 raise RunError(Mistake("output_dir", problem, "Give a folder beside it, or move that one away"))
