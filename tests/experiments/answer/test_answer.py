@@ -247,6 +247,16 @@ def test_a_question_is_read_from_the_study_or_else_from_its_records(tmp_path: Pa
     assert "names no arms" in bare.notes[0]
 
 
+def test_the_reference_that_a_file_does_not_name_is_the_arm_that_compare_takes(tmp_path: Path) -> None:
+    groups = [run("groups", 0, {"a": 0.5, "b": 0.5}, "a+b"), run("groups", 0, {"c": 0.5}, "c")]
+    records = [*groups, *(run(arm, 0, {task: 0.5}, task) for arm in ("frozen", "own") for task in "abc")]
+    arms = {"groups": {"groups": [["a", "b"], ["c"]]}, "frozen": {"single_task": True}, "own": "single_task"}
+    assert read_question(tmp_path, records, {"arms": arms}).reference == "frozen"
+    assert read_question(tmp_path, records, {"arms": {"groups": {}, "own": {}}}).reference == "own"
+    assert read_question(tmp_path, records).reference == "frozen"
+    assert read_question(tmp_path, records, {"arms": {"groups": {}}}).reference == "groups"
+
+
 def test_the_very_same_runs_are_compared_with_nothing() -> None:
     records = study({"pairs": LIFT}, seeds=3, noise=0.001)
     alone = [{**item, "arm": "pairs"} for item in records if item["task"] in ("stance", "hate")]
