@@ -1,7 +1,7 @@
 """The arms that a file of experiments describes: each a base recipe with what it replaces in that."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -67,7 +67,7 @@ def laid_over(
         base: The base recipe as it is written, and where.
         extends: The recipes that the arm extends, likewise; later ones win.
         layers: Keys to replace, dotted or nested; later ones win.
-        decided: Keys of the training section that no layer may replace, each with what to do.
+        decided: Keys that no layer may replace, dotted with their section, each with what to do.
         mistakes: Receives the keys that cannot be replaced.
 
     Raises:
@@ -94,21 +94,29 @@ def laid_over(
 def _refused(key: str, node: Node, decided: Mapping[str, str]) -> list[Mistake]:
     """Find keys that are decided for all runs."""
     return [
-        Mistake(f"training.{name}", "is decided for all runs alike", remedy, str(item.origin))
-        for name, item in of_training(key, node).items()
-        if (remedy := decided.get(name)) is not None
+        Mistake(name, "is decided for all runs alike", remedy, str(item.origin))
+        for name, remedy in decided.items()
+        for item in _said_of(name, key, node)
     ]
 
 
-def of_training(key: str, node: Node) -> dict[str, Node]:
-    """Return the keys of the training section that a key, dotted or nested, has below it.
+def _said_of(name: str, key: str, node: Node) -> Iterator[Node]:
+    """Yield what a key, dotted or nested, says of one of a section, or of what is below that: ``data.fold.of``."""
+    section, _, rest = name.partition(".")
+    inner = of_section(section, key, node)
+    yield from (item for found, item in inner.items() if found.partition(".")[0] == rest)
+
+
+def of_section(section: str, key: str, node: Node) -> dict[str, Node]:
+    """Return the keys of a section that a key, dotted or nested, has below it.
 
     Args:
+        section: The section, such as ``training``.
         key: The key.
         node: Its value.
     """
-    section, _, rest = key.partition(".")
-    if section != "training":
+    found, _, rest = key.partition(".")
+    if found != section:
         return {}
     inner: dict[str, Any] = {rest: node} if rest else node.value if isinstance(node.value, dict) else {}
     return inner

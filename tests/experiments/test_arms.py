@@ -20,7 +20,9 @@ def laid(folder: Path, extends: str, *layers: str, base: str = "base.yaml", wron
     mistakes: list[Mistake] = []
     files = extended(node(folder, extends), mistakes)
     keys = [node(folder, layer).value for layer in layers]
-    found = laid_over((base, Origin("study.yaml", str(folder), 1)), files, keys, {"seed": "Say seeds."}, mistakes)
+    found = laid_over(
+        (base, Origin("study.yaml", str(folder), 1)), files, keys, {"training.seed": "Say seeds."}, mistakes
+    )
     assert len(mistakes) == wrong
     return found
 

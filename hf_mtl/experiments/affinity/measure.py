@@ -131,6 +131,9 @@ def find_affinity(target: str | Path, overrides: Sequence[str] = (), asked: Aske
     folder = asked.output or Path(f"{output_dir(recipe)}-affinity")
     _refuse_place(folder)
     args = make_arguments(recipe, **NOT_TRAINED, **of_whoever_trains())
+    if asked.method == "lookahead" and args.learning_rate == 0:
+        key, problem = "training.learning_rate", "is 0, and is how far a lookahead goes: every affinity would be 0"
+        raise UserError(recipe.with_places([Mistake(key, problem, "Give the rate that the tasks are trained with")]))
     with no_bars():
         if asked.checkpoint is None:
             reads = asked.method == "linearised"

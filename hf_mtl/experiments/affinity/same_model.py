@@ -21,6 +21,7 @@ where affinities are measured."""
 _NO_PART = frozenset({"architectures", "dtype", "torch_dtype", "transformers_version", "use_cache"})
 """Fields of an encoder's config that say nothing of what it is; nor do names of places, and dropout."""
 _WEIGHTS = ("*.safetensors", "*.bin")
+_NOT_GIVEN = object()
 _REMEDY = "Give a run of this model, or leave --checkpoint out."
 
 
@@ -42,7 +43,7 @@ def other_parts(recipe: Recipe, model: MultiTaskModel, folder: Path) -> Iterator
     mine, theirs = _parts(recipe), _parts(other)
     for key, value in mine.items():
         if key in theirs and value != theirs[key]:
-            yield _mistake(key, value, theirs[key], folder)
+            yield from _mistakes(key, value, theirs[key], folder)
 
 
 def _parts(recipe: Recipe) -> dict[str, Any]:
@@ -65,7 +66,7 @@ def _other_backbone(recipe: Recipe, other: Recipe, model: MultiTaskModel, folder
     mine, theirs = recipe.model.backbone, other.model.backbone
     if not _is_folder(mine) or not _is_path(theirs):
         if mine != theirs:
-            yield _mistake("model.backbone", mine, theirs, folder)
+            yield from _mistakes("model.backbone", mine, theirs, folder)
         return
     here, there = Path(str(mine)), Path(str(theirs))
     if changed := _other_fields(here, model):
@@ -80,7 +81,7 @@ def _other_tokenizer(recipe: Recipe, other: Recipe, folder: Path) -> Iterator[Mi
     if not _is_folder(mine):
         # One that comes with the backbone is compared with it.
         if mine != theirs and (recipe.model.tokenizer, other.model.tokenizer) != (None, None):
-            yield _mistake("model.tokenizer", mine, theirs, folder)
+            yield from _mistakes("model.tokenizer", mine, theirs, folder)
     elif _tokenizing(str(mine)) != _tokenizing(str(folder)):
         yield Mistake("model.tokenizer", f"that of {mine} is another one than that of {folder}", _REMEDY)
 
@@ -134,14 +135,24 @@ def _other_encoder(backbone: str | Mapping[str, Any], model: MultiTaskModel, fol
                 problem = f"{backbone} has another {changed} than the encoder of {folder}"
                 yield Mistake("model.backbone", problem, _REMEDY)
         elif theirs not in (None, backbone):
-            yield _mistake("model.backbone", backbone, theirs, folder)
+            yield from _mistakes("model.backbone", backbone, theirs, folder)
         return
     for key, value in backbone.items():
         theirs = getattr(model.config.encoder_config, key, value)
         if theirs != value:
-            yield _mistake(f"model.backbone.{key}", value, theirs, folder)
+            yield from _mistakes(f"model.backbone.{key}", value, theirs, folder)
 
 
-def _mistake(key: str, mine: Any, theirs: Any, folder: Path) -> Mistake:
-    problem = f"is {describe(mine)}, and of {folder} it is {describe(theirs)}"
-    return Mistake(key, problem, _REMEDY)
+def _mistakes(key: str, mine: Any, theirs: Any, folder: Path) -> Iterator[Mistake]:
+    """Say what a key is and what it is of a run; of two mappings, which keys of theirs differ."""
+    if not (isinstance(mine, dict) and isinstance(theirs, dict)):
+        yield Mistake(key, f"is {_shown(mine)}, and of {folder} it is {_shown(theirs)}", _REMEDY)
+        return
+    for name in dict.fromkeys([*mine, *theirs]):
+        pair = (mine.get(name, _NOT_GIVEN), theirs.get(name, _NOT_GIVEN))
+        if pair[0] != pair[1]:
+            yield from _mistakes(f"{key}.{name}", *pair, folder)
+
+
+def _shown(value: Any) -> str:
+    return "not given" if value is _NOT_GIVEN else describe(value)

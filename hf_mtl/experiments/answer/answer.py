@@ -13,7 +13,7 @@ from hf_mtl.experiments.answer.causes import Cause, causes_of
 from hf_mtl.experiments.answer.comparing import Comparison, compare_all, compare_task
 from hf_mtl.experiments.answer.costs import Cost, cost_of, ensemble_price, unequal_costs
 from hf_mtl.experiments.answer.question import Question
-from hf_mtl.experiments.answer.questioned import constant_predictions
+from hf_mtl.experiments.answer.questioned import constant_predictions, undefined_metrics
 from hf_mtl.experiments.answer.repeated import interval_of
 from hf_mtl.experiments.answer.told_once import told_once
 from hf_mtl.experiments.answer.trials import (
@@ -195,8 +195,9 @@ def answer(records: Sequence[Record], question: Question) -> Answer:
     notes += _other_test_rows(records, question)
     weak = below_a_baseline(trials, tasks, question)
     notes += [*weak.values(), *fewer_rows(trials, question)]
-    notes += constant_predictions({label: trials[arm] for arm, label in labels.items()}, tasks)
-    notes += [str(record["note"]) for record in records if record.get("kind") == "rows" and record.get("note")]
+    in_order = {label: trials[arm] for arm, label in labels.items()}
+    notes += [*constant_predictions(in_order, tasks), *undefined_metrics(in_order, tasks)]
+    notes += _notes_of_rows(records, question.reference)
     notes = list(dict.fromkeys(notes))
     trained = {arm: count for arm, count in parts.items() if not is_merged(trials.get(arm, {}))}
     lacking = unfinished(records, question, trained)
@@ -228,6 +229,12 @@ def _rows(records: Sequence[Record], reference: str) -> dict[Key, dict[str, Evid
             item = Evidence(**{**numbers, "n": int(said.get("n") or 0), "by": "rows"})
             found.setdefault((str(record["arm"]), record.get("task")), {})[Unit.of(record).name] = item
     return found
+
+
+def _notes_of_rows(records: Sequence[Record], reference: str) -> list[str]:
+    """Return what was said of comparisons by rows with the reference; those with an earlier one stay in the file."""
+    mine = [record for record in records if record.get("kind") == "rows" and record.get("note")]
+    return [str(record["note"]) for record in mine if record.get("against", reference) == reference]
 
 
 def _missing(question: Question, trials: Trials, theirs: Mapping[Unit, Trial]) -> list[str]:

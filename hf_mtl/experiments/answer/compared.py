@@ -31,7 +31,9 @@ def compared_lines(found: Answer) -> list[str]:
 
 def _arms(found: Answer) -> dict[str, list[str]]:
     """Return what each arm sets, and of what was merged how."""
-    single = next((arm for arm, units in found.trials.items() if is_single(units)), "single tasks")
+    apart = [arm for arm, units in found.trials.items() if is_single(units)]
+    reference = found.question.reference
+    single = reference if reference in apart else next(iter(apart), "single tasks")
     arms = {arm: list(said) for arm, said in found.question.sets.items()}
     merged = [arm for arm, units in found.trials.items() if is_merged(units)]
     return arms | {arm: [f"merged by {arm} out of the runs of {single}, without training"] for arm in merged}

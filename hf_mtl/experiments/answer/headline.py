@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from hf_mtl.experiments.answer.answer import Answer
 from hf_mtl.experiments.answer.costs import budget_missed
-from hf_mtl.experiments.answer.trials import is_merged
+from hf_mtl.experiments.answer.trials import is_merged, is_single
 from hf_mtl.experiments.evidence import Evidence
 
 UNKNOWN = "-"
@@ -91,7 +91,9 @@ def subject(found: Answer, arm: str) -> str:
     """
     if is_merged(found.trials[arm]):
         return f"Merging the single-task models ({arm})"
-    return f"Training together ({arm})" if found.against_single else f"{arm}, against {found.question.reference},"
+    if found.against_single and not is_single(found.trials[arm]):
+        return f"Training together ({arm})"
+    return f"{arm}, against {found.question.reference},"
 
 
 def _word(found: Answer, arm: str, task: str) -> str:

@@ -76,7 +76,7 @@ def read_question(folder: Path, records: Sequence[Record], said: Mapping[str, An
     seen = dict.fromkeys(str(record["arm"]) for record in records if record.get("kind") in kinds)
     arms = [*named, *(arm for arm in seen if arm not in named)]
     notes = [] if named else [f"{folder / STUDY} is not there or names no arms: they are those of {RESULTS}."]
-    reference = said.get("reference") or (SINGLE_TASK if SINGLE_TASK in arms else None) or _single(records)
+    reference = said.get("reference") or _first_single(said) or _single(records, arms)
     if named and reference not in (None, *arms):
         problem = f"{folder / STUDY}: reference: unknown arm {describe(reference)}"
         raise CheckpointError(Mistake("", problem, known(arms, str(reference))))
@@ -113,13 +113,44 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return found
 
 
+def merging_in(said: Mapping[str, Any], path: Path) -> list[str] | None:
+    """Return the methods by which a study merges; None: its file does not tell.
+
+    Args:
+        said: What its file says; empty: there is none.
+        path: The file, to name it.
+
+    Raises:
+        CheckpointError: If they are no list.
+    """
+    if not said:
+        return None
+    found = said.get("merging") or []
+    if not isinstance(found, list):
+        problem = f"{path}: merging: found {describe(found)}"
+        raise CheckpointError(Mistake("", problem, "Allowed: a list of methods, such as [average]"))
+    return list(map(str, found))
+
+
 def _name(folder: Path) -> str:
     return folder.resolve().name
 
 
-def _single(records: Sequence[Record]) -> str | None:
-    """Return the first arm whose runs are of one task each."""
-    return next((str(record["arm"]) for record in records if record.get("task") and record["kind"] == "run"), None)
+def _first_single(said: Mapping[str, Any]) -> str | None:
+    """Return the first arm that a study's file says to train each task alone, which is compared with by default."""
+    arms = said.get("arms")
+    for name, arm in arms.items() if isinstance(arms, Mapping) else ():
+        if arm == SINGLE_TASK or (isinstance(arm, Mapping) and arm.get(SINGLE_TASK) is True):
+            return str(name)
+    return None
+
+
+def _single(records: Sequence[Record], arms: Sequence[str]) -> str | None:
+    """Return the arm of that name whose runs are of one task each, or else the first such arm."""
+    runs = [record for record in records if record["kind"] == "run" and record["arm"] in arms]
+    of_several = {str(record["arm"]) for record in runs if not record.get("task") or "+" in record["task"]}
+    single = dict.fromkeys(arm for record in runs if (arm := str(record["arm"])) not in of_several)
+    return SINGLE_TASK if SINGLE_TASK in single else next(iter(single), None)
 
 
 def _numbers(

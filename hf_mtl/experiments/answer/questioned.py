@@ -1,7 +1,7 @@
-"""Scores that are worth little, by what runs noted: every test row was predicted the same."""
+"""Scores that are worth little, by what runs noted: every test row was predicted the same, or has the same label."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from hf_mtl.data.columns import name_count
 from hf_mtl.experiments.answer.trials import Trials
@@ -10,6 +10,8 @@ from hf_mtl.experiments.results import Record
 _ALL = re.compile(r"\ball (?:[\d,]+ )?(?:rows|words|predictions)\b")
 """In what `Task.sameness` says of every type, beside that something is predicted."""
 _PREDICTED = re.compile(r"predicted '(.+)'\.$")
+_UNDEFINED = re.compile(r"(\S+ is .+) on the [\d,]+ scored rows: (.+)\.$")
+"""What `evaluation.score_notes` makes of a metric that `Task.undefined` finds, and why."""
 
 
 def constant_predictions(trials: Trials, tasks: Sequence[str]) -> list[str]:
@@ -24,21 +26,51 @@ def constant_predictions(trials: Trials, tasks: Sequence[str]) -> list[str]:
     """
     notes = []
     for task in tasks:
-        counts: list[str] = []
-        values: dict[str, None] = {}
-        for arm, units in trials.items():
-            records = [record for trial in units.values() if (record := trial.of(task)) is not None]
-            found = [said for record in records if (said := _constant(record, task))]
-            values |= dict.fromkeys(value for said in found for value in _PREDICTED.findall(said[-1]))
-            if found:
-                counts.append(f"{_of_runs(len(found), len(records))} of {arm}")
+        counts, said = _counted(trials, task, _is_constant)
+        values = dict.fromkeys(value for note in said for value in _PREDICTED.findall(note))
         if counts:
             which = f" ({' or '.join(map(repr, values))})" if values else ""
             notes.append(
-                f"{task}: one prediction for all test rows{which} in {', '.join(counts)}: such a score says little "
+                f"{task}: one prediction for all test rows{which} in {counts}: such a score says little "
                 "of what was learned."
             )
     return notes
+
+
+def undefined_metrics(trials: Trials, tasks: Sequence[str]) -> list[str]:
+    """Say which metrics the labels of the test rows leave without a meaning: a correlation, where all are the same.
+
+    Args:
+        trials: The trials by arm and unit.
+        tasks: The tasks that are compared.
+
+    Returns:
+        A sentence for each such metric of a task.
+    """
+    notes = []
+    for task in tasks:
+        _, said = _counted(trials, task, _UNDEFINED.match)
+        found = [match.groups() for note in said if (match := _UNDEFINED.match(note))]
+        for what in dict.fromkeys(what for what, _ in found):
+            counts, _ = _counted(trials, task, re.compile(re.escape(f"{what} on the ")).match)
+            why = "; ".join(dict.fromkeys(why for other, why in found if other == what))
+            notes.append(f"{task}: {what} on the test rows ({why}) in {counts}: there it tells no arm from another.")
+    return notes
+
+
+def _counted(trials: Trials, task: str, asked: Callable[[str], object]) -> tuple[str, list[str]]:
+    """Count the runs of each arm that noted something of the test rows of a task, and return what they did.
+
+    Older records do not tell whose rows a note is of.
+    """
+    counts, every = [], []
+    for arm, units in trials.items():
+        records = [record for trial in units.values() if (record := trial.of(task)) is not None]
+        found = [said for record in records if (said := list(filter(asked, _notes(record, task))))]
+        every += [note for said in found for note in said]
+        if found:
+            counts.append(f"{_of_runs(len(found), len(records))} of {arm}")
+    return ", ".join(counts), every
 
 
 def _of_runs(count: int, total: int) -> str:
@@ -46,7 +78,10 @@ def _of_runs(count: int, total: int) -> str:
     return every.get(total, f"{count} of {name_count(total, 'run')}")
 
 
-def _constant(record: Record, task: str) -> list[str]:
-    """Return what a run noted of predictions of test rows that are all the same; older records do not tell."""
-    said = [str(note) for note in record.get("test_notes") or () if str(note).startswith(f"{task}: ")]
-    return [note for note in said if "predict" in note and _ALL.search(note)]
+def _notes(record: Record, task: str) -> list[str]:
+    start = f"{task}: "
+    return [str(note).removeprefix(start) for note in record.get("test_notes") or () if str(note).startswith(start)]
+
+
+def _is_constant(note: str) -> bool:
+    return "predict" in note and _ALL.search(note) is not None

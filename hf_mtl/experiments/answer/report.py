@@ -13,7 +13,7 @@ from hf_mtl.experiments.answer.current import current, identities_in, parts_in
 from hf_mtl.experiments.answer.figures import draw
 from hf_mtl.experiments.answer.lines import KINDS, read_records
 from hf_mtl.experiments.answer.page import page
-from hf_mtl.experiments.answer.question import RESULTS, read_question
+from hf_mtl.experiments.answer.question import RESULTS, STUDY, merging_in, read_question, read_yaml
 from hf_mtl.experiments.answer.words import build
 from hf_mtl.experiments.report import Report
 from hf_mtl.reporting.atomic import replacing
@@ -65,7 +65,8 @@ def read_answer(folder: Path, said: Mapping[str, Any] | None = None) -> Answer:
     if every and not any(record.get("kind") in KINDS for record in every):
         problem = f"{results}: no line is a run of a study, whose kind is one of {', '.join(KINDS)}"
         raise UserError(Mistake("", problem, "Name the folder of a study; nothing is written"))
-    records, notes = current(every, identities_in(folder))
+    said = read_yaml(folder / STUDY) if said is None else said
+    records, notes = current(every, identities_in(folder), merging_in(said, folder / STUDY))
     question = read_question(folder, records, said)
     return answer(records, replace(question, notes=(*question.notes, *notes), parts=parts_in(folder)))
 

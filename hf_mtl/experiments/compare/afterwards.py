@@ -1,11 +1,12 @@
 """What follows the last run of a study: merged contenders, test rows compared, and the report."""
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 from hf_mtl.errors import HfMtlError
+from hf_mtl.experiments.compare.contenders import merged_arm
 from hf_mtl.experiments.compare.ledger import MERGED, ROWS, RUN, Ledger
 from hf_mtl.experiments.compare.load import Study
 from hf_mtl.experiments.compare.records import baselines_of
@@ -38,8 +39,33 @@ class Side(NamedTuple):
         return {task: folder for record, folder in self.runs for task in record["scores"]["test"]}
 
 
+class Pair(NamedTuple):
+    """What two arms have with one seed and fold.
+
+    Args:
+        arm: The arm.
+        against: The one that it is compared with.
+        unit: The seed and the fold.
+        mine: What the arm has.
+        theirs: What the other has.
+    """
+
+    arm: str
+    against: str
+    unit: Unit
+    mine: Side
+    theirs: Side
+
+    @property
+    def identity(self) -> str:
+        """Return what tells their comparison by rows from others."""
+        return digest([self.arm, self.against, sorted([*self.mine.identities, *self.theirs.identities])])
+
+
 def add_merged(study: Study, ledger: Ledger, trials: Sequence[Trial], say: Callable[[str], None]) -> set[str]:
     """Merge the single-task runs of each seed and fold by the methods that the study names, and add their records.
+
+    The runs are those of `merged_arm`.
 
     Args:
         study: The study.
@@ -50,12 +76,12 @@ def add_merged(study: Study, ledger: Ledger, trials: Sequence[Trial], say: Calla
     Returns:
         The identities of the records.
     """
-    if not study.file.merging:
+    single = merged_arm(study.arms, study.reference) if study.file.merging else None
+    if single is None:
         return set()
     from hf_mtl.experiments.merging import merged_identity, merged_records
 
     found: set[str] = set()
-    single = next(arm for arm in study.arms.values() if arm.is_single_task)
     known = ledger.identities(MERGED)
     for (seed, _), side in _sides(study, ledger, trials, single.name).items():
         records = {str(record["task"]): record for record, _ in side.runs}
@@ -112,40 +138,45 @@ def add_rows(study: Study, ledger: Ledger, trials: Sequence[Trial], merged: Coll
         merged: The identities of the records of merged models that count.
 
     Returns:
-        The identities of the records.
+        The identities of the records, and of those that another reference would have: they are true still.
     """
     from hf_mtl.experiments.answer.rows import compare_rows
     from hf_mtl.training.scoring.kept_rows import TEST_ROWS
 
     known = _known_rows(ledger)
-    reference = _sides(study, ledger, trials, study.reference)
-    ours = {name: _sides(study, ledger, trials, name) for name in study.arms if name != study.reference}
-    identities = set()
-    for arm, sides in {**ours, **_merged_sides(study, ledger, merged)}.items():
-        for (seed, fold), mine in sides.items():
-            theirs = reference.get((seed, fold))
-            if theirs is None:
-                continue
-            identity = digest([arm, study.reference, sorted([*mine.identities, *theirs.identities])])
-            identities.add(identity)  # a comparison that is known stays known where the runs' folders are gone
-            have = known.get(identity, {})
-            if _is_whole(have, mine, theirs):
-                continue
-            if not all((folder / TEST_ROWS).exists() for side in (mine, theirs) for folder in side.folders.values()):
-                continue
-            found = compare_rows(
-                mine.folders,
-                theirs.folders,
-                arm=arm,
-                against=study.reference,
-                seed=seed,
-                fold=fold,
-                allow_code=study.allow_code,
-            )
-            for record in found:
-                if record["task"] not in have:  # another process may have ended between two of them
-                    ledger.add({**record, "identity": identity})
-    return identities
+    sides = {name: _sides(study, ledger, trials, name) for name in study.arms}
+    sides |= _merged_sides(study, ledger, merged)
+    for pair in _pairs(sides, study.reference):
+        have = known.get(pair.identity, {})
+        if _is_whole(have, pair.mine, pair.theirs):
+            continue
+        folders = [folder for side in (pair.mine, pair.theirs) for folder in side.folders.values()]
+        if not all((folder / TEST_ROWS).exists() for folder in folders):
+            continue
+        seed, fold = pair.unit
+        found = compare_rows(
+            pair.mine.folders,
+            pair.theirs.folders,
+            arm=pair.arm,
+            against=study.reference,
+            seed=seed,
+            fold=fold,
+            allow_code=study.allow_code,
+        )
+        for record in found:
+            if record["task"] not in have:  # another process may have ended between two of them
+                ledger.add({**record, "identity": pair.identity})
+    # A comparison that is known stays known where the runs' folders are gone.
+    return {pair.identity for against in study.arms for pair in _pairs(sides, against)}
+
+
+def _pairs(sides: Mapping[str, Mapping[Unit, Side]], against: str) -> Iterator[Pair]:
+    """Yield what other arms can be compared with, of one."""
+    theirs = sides[against]
+    for arm, units in sides.items():
+        for unit, mine in units.items():
+            if arm != against and unit in theirs:
+                yield Pair(arm, against, unit, mine, theirs[unit])
 
 
 def _known_rows(ledger: Ledger) -> dict[str, dict[str | None, bool]]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hf_mtl.errors import Mistake, RecipeError, UserError, known
-from hf_mtl.experiments.arms import extended, laid_over, of_training
+from hf_mtl.experiments.arms import extended, laid_over, of_section
 from hf_mtl.experiments.compare.beside import with_beside
 from hf_mtl.experiments.compare.schema import GROUPS, SINGLE_TASK
 from hf_mtl.experiments.compare.single_task import single_task_node
@@ -22,10 +22,11 @@ LENGTH = ("max_steps", "num_train_epochs", "max_flops", "max_backward_passes")
 """Keys of the training section that say how long a run is, which the budget does here."""
 
 _OF_TRIALS = {
-    "seed": "Write seeds: [...] in the study",
-    "output_dir": "Write output_dir in the study",
-    "push_to_hub": "A study pushes nothing; push a run of it with hf-mtl push",
+    "training.seed": "Write seeds: [...] in the study",
+    "training.output_dir": "Write output_dir in the study",
+    "training.push_to_hub": "A study pushes nothing; push a run of it with hf-mtl push",
 }
+_WITH_FOLDS = {**_OF_TRIALS, "data.fold": "folds and repeats of the study deal the rows out; leave it out"}
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,9 @@ class Arm:
         return all(len(part.group) == 1 for part in self.parts)
 
 
-def parse_arm(name: str, base: tuple[str, Origin], common: Node | None, given: Node, code: Code) -> Arm:
+def parse_arm(
+    name: str, base: tuple[str, Origin], common: Node | None, given: Node, code: Code, folds: bool = False
+) -> Arm:
     """Resolve an arm.
 
     Args:
@@ -79,6 +82,7 @@ def parse_arm(name: str, base: tuple[str, Origin], common: Node | None, given: N
         common: The keys to replace in all arms; None: none.
         given: What the study says of the arm.
         code: Whether code that a recipe names may be run.
+        folds: Whether the study deals the rows out in folds.
 
     Raises:
         RecipeError: With everything that is wrong.
@@ -86,7 +90,7 @@ def parse_arm(name: str, base: tuple[str, Origin], common: Node | None, given: N
     mistakes: list[Mistake] = []
     keys, extends, single, groups = _read(given, mistakes)
     layers = (common.value if common is not None else {}, keys)
-    node = laid_over(base, extends, layers, _OF_TRIALS, mistakes)
+    node = laid_over(base, extends, layers, _WITH_FOLDS if folds else _OF_TRIALS, mistakes)
     recipe = recipe_of(node, code, before=mistakes)
     whole = Part((), node, recipe)
     if single:
@@ -179,7 +183,7 @@ def lengths_of(given: Node) -> list[tuple[str, Node]]:
         given: What the study says of the arm.
     """
     keys = given.value.items() if isinstance(given.value, dict) else ()
-    inner = [pair for key, node in keys for pair in of_training(key, node).items()]
+    inner = [pair for key, node in keys for pair in of_section("training", key, node).items()]
     return [(f"training.{name}", item) for name, item in inner if name in LENGTH]
 
 
@@ -209,7 +213,8 @@ def _runs_of(arm: Arm) -> str:
 def _settled(recipe: Recipe) -> dict[str, Any]:
     """Return a recipe with its defaults, but for what the study decides."""
     plain = recipe.model_dump(mode="json")
-    return {**plain, "training": {key: value for key, value in plain["training"].items() if key not in _OF_TRIALS}}
+    training = {key: value for key, value in plain["training"].items() if f"training.{key}" not in _OF_TRIALS}
+    return {**plain, "training": training}
 
 
 def told_of(error: RecipeError, name: str, file: str) -> list[Mistake]:

@@ -26,9 +26,14 @@ def _key(record: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 def _is_asked(record: Record, asked: Collection[tuple[Any, ...]], methods: Collection[str]) -> bool:
-    """Tell whether a record is of an arm, seed and fold of these, or of what a method merged of such runs."""
+    """Tell whether a record is of an arm, seed and fold of these, or of what a method merged of such runs.
+
+    A comparison by rows is, if both of its arms are.
+    """
     arm, *unit = (record.get(name) for name in ("arm", "seed", "fold"))
-    return (arm, *unit) in asked or (arm in methods and tuple(unit) in {place[1:] for place in asked})
+    is_merged = arm in methods and tuple(unit) in {place[1:] for place in asked}
+    other = record.get("against", arm)
+    return ((arm, *unit) in asked or is_merged) and (other == arm or (other, *unit) in asked)
 
 
 class Ledger:
@@ -88,7 +93,8 @@ class Ledger:
             others: Identities of records that are no trial's, and count.
 
         Returns:
-            How many records were moved.
+            How many of the records that were moved are of runs that have changed; what was merged or compared is made
+            again where it is asked for.
         """
         with self._writing():
             newest = list(self.records(trials).values())
@@ -110,7 +116,8 @@ class Ledger:
                     for record in kept:
                         whole.add(record)
             current = {record["identity"] for record in kept}
-            return sum(record.get("identity") not in current for record in gone)  # the others have a newer record
+            runs = [record for record in gone if record.get("kind") in (RUN, FAILED)]
+            return sum(record.get("identity") not in current for record in runs)  # the others have a newer record
 
     def states(self, trials: Sequence[Trial]) -> dict[str, State]:
         """Tell the state of each trial, by its claim.

@@ -73,7 +73,7 @@ def load_study(path: str | Path, overrides: Iterable[str] = (), allow_code: bool
     reference = _reference(file, arms, mistakes)
     mistakes += [*_budget_mistakes(node, file), *_size_mistakes(file, arms)]
     if base is not None:
-        mistakes += contender_mistakes(file, arms, base.whole.recipe)
+        mistakes += contender_mistakes(file, arms, reference)
         mistakes += _scoring_mistakes(node, arms, base.whole.recipe)
     if mistakes or base is None:
         raise RecipeError(told_once(mistakes, Places.of(node)))
@@ -131,16 +131,17 @@ def _with_files(given: Node, said: Any, arm: Arm) -> Any:
 
 def _arms(node: Node, code: Code, mistakes: list[Mistake]) -> tuple[dict[str, Arm], Arm | None]:
     """Resolve the base and every arm, as far as the study says them."""
-    base, arms, common = (node.value.get(key) for key in ("base", "arms", "set"))
+    base, arms, common, folds = (node.value.get(key) for key in ("base", "arms", "set", "folds"))
     if base is None or not isinstance(base.value, str) or arms is None or not isinstance(arms.value, dict):
         return {}, None
     file = (base.value, base.origin)
     common = common if common is not None and isinstance(common.value, dict) else None
+    dealt = folds is not None and folds.value is not None
     found: dict[str, Arm] = {}
     for name, given in {"": Node({}, node.origin), **arms.value}.items():
         try:
             mistakes += name_mistakes(name, given) if name else []
-            found[name] = parse_arm(name, file, common, given, code)
+            found[name] = parse_arm(name, file, common, given, code, dealt)
         except RecipeError as error:
             mistakes += told_of(error, name, str(node.origin.file)) if name else error.mistakes
     whole = found.pop("", None)

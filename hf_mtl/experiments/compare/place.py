@@ -15,6 +15,7 @@ from hf_mtl.experiments.compare.ledger import RUN
 from hf_mtl.experiments.compare.load import Study, resolved
 from hf_mtl.experiments.compare.trial_run import is_lost, put_back
 from hf_mtl.experiments.compare.trials import Trial, trials_of
+from hf_mtl.experiments.places_taken import refuse_within
 from hf_mtl.foreign_json import read_object
 from hf_mtl.plain import dump_yaml
 from hf_mtl.reporting.atomic import replacing
@@ -79,6 +80,7 @@ def refuse_place(study: Study, file: str | Path, overwrite: bool = False) -> lis
     if mistakes := place_mistakes(folder):
         raise RunError([replace(item, key="output_dir") for item in mistakes])
     _refuse_runs(folder)
+    refuse_within(folder)
     trials = trials_of(study)
     there = {*_identities(folder / TRIALS).values(), *_done(folder)}
     # The same study may have come under another name, or with a machine's other folders: nothing is lost then.

@@ -66,7 +66,8 @@ class StudyFile(Frozen):
     repeats: int = Field(1, ge=1, le=MOST_RUNS, description="How many times they are dealt out anew.")
     merging: list[str] = Field(
         default_factory=list,
-        description="Contenders made of the single-task runs without training: average, task_arithmetic, ties.",
+        description="Contenders made without training of the single-task runs, of the reference where there are "
+        "several such arms: average, task_arithmetic, ties.",
     )
     baselines: bool = Field(
         False,

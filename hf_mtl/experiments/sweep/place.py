@@ -9,6 +9,7 @@ from typing import Any
 from hf_mtl.errors import Mistake, RunError
 from hf_mtl.experiments.claims import claim
 from hf_mtl.experiments.identity import digest, same_anywhere
+from hf_mtl.experiments.places_taken import refuse_within
 from hf_mtl.experiments.sweep.file import JOURNAL, Sweep
 from hf_mtl.experiments.sweep.report import RECORD
 from hf_mtl.experiments.sweep.storage import STUDIES, first_name
@@ -64,7 +65,7 @@ def refuse_other(sweep: Sweep) -> None:
     """Refuse a folder that is not this sweep's, and cannot become so; writes nothing.
 
     Raises:
-        RunError: If it holds another sweep, or something else, or cannot be written.
+        RunError: If it holds another sweep, or something else, lies in a folder of one, or cannot be written.
     """
     folder, record = sweep.output_dir, sweep.output_dir / RECORD
     if mistakes := place_mistakes(folder):
@@ -78,6 +79,7 @@ def refuse_other(sweep: Sweep) -> None:
             problem = f"{folder} holds a sweep with other values, or other content of files, of {', '.join(changed)}"
             raise RunError(Mistake("output_dir", problem, "Give another folder, or move that one away."))
         return
+    refuse_within(folder)
     if folder.exists() and any(folder.iterdir()):
         problem = f"{folder} is not empty, and holds no sweep"
         raise RunError(Mistake("output_dir", problem, "Give another folder."))

@@ -16,7 +16,7 @@ ONLY_ARM = "base"
 """Name of the arm of a sweep that names none."""
 
 _OF_AN_ARM = ("extends", "search", "scalarisation")
-_DECIDED = {"output_dir": "Write output_dir in the sweep."}
+_DECIDED = {"training.output_dir": "Write output_dir in the sweep."}
 _NOT_SEARCHED = {"training.output_dir": "has one value for each trial", "training.push_to_hub": "is off in trials"}
 
 

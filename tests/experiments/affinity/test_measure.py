@@ -62,6 +62,8 @@ def test_mistakes_are_told_before_anything_is_written(affinity_world: World, tmp
         find_affinity(recipe, asked=Asked(groups=0, rows=0, steps=3, checkpoint="x", output=place))
     with pytest.raises(UserError, match="nothing that its tasks share is trained"):
         find_affinity(recipe, ["model.freeze=encoder"], Asked(output=place))
+    with pytest.raises(UserError, match="command line: training.learning_rate: is 0, and is how far"):
+        find_affinity(recipe, ["training.learning_rate=0"], Asked("lookahead", output=place))
     carved = ["tasks.mood.validation_fraction=0", "tasks.mood.dataset.data_files.validation="]
     with pytest.raises(UserError, match="tasks.mood: has no validation rows"):
         find_affinity(recipe, carved, Asked(output=place))

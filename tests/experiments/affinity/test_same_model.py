@@ -30,7 +30,8 @@ def said(path: Path, run: Path, *overrides: str) -> list[str]:
 @pytest.mark.parametrize(
     ("override", "start"),
     [
-        ("model.backbone.num_hidden_layers=1", "model.backbone: is "),
+        ("model.backbone.num_hidden_layers=1", "model.backbone.num_hidden_layers: is 1, and of RUN it is 2"),
+        ("model.backbone.layer_norm_eps=0.1", "model.backbone.layer_norm_eps: is 0.1, and of RUN it is not given"),
         ("model.pooling=max", "model.pooling: is 'max', and of RUN it is nothing (null)"),
         ("model.freeze=embeddings", "model.freeze: is 'embeddings', and of RUN it is nothing (null)"),
         ("model.head=mlp", "model.head: is 'mlp', and of RUN it is nothing (null)"),

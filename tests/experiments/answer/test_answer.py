@@ -11,7 +11,7 @@ import pytest
 
 from hf_mtl.experiments.answer.answer import answer
 from hf_mtl.experiments.answer.as_json import as_json
-from hf_mtl.experiments.answer.headline import headline
+from hf_mtl.experiments.answer.headline import headline, subject
 from hf_mtl.experiments.answer.page import page
 from hf_mtl.experiments.answer.question import Question, read_question
 from hf_mtl.experiments.answer.tables import verdict_of, verdicts_table
@@ -115,6 +115,13 @@ def test_rows_stand_beside_several_seeds_and_do_not_judge() -> None:
     assert "the rows differ" in noted.notes
 
 
+def test_what_is_said_of_rows_against_another_reference_is_left_out() -> None:
+    rows = {"kind": "rows", "arm": "ew", "seed": 0, "task": None, "fold": None, "evidence": None}
+    notes = [{**rows, "against": against, "note": f"against {against}"} for against in ("uw", "single_task")]
+    found = answer([*study({"ew": ZERO}, seeds=1), *notes], asked("ew", seeds=1))
+    assert [note for note in found.notes if note.startswith("against")] == ["against single_task"]
+
+
 def test_a_reference_near_0_has_no_delta_p_in_the_first_sentence() -> None:
     records = study({"ew": ZERO}, seeds=3, noise=0.001)
     assert "delta-p" in headline(answer(records, asked("ew", seeds=3)))
@@ -140,6 +147,13 @@ def test_groups_are_served_by_a_model_each_and_are_no_single_tasks() -> None:
         "pairs": (2, 2),
     }
     assert (is_single(found.trials["single_task"]), is_single(found.trials["pairs"])) == (True, False)
+
+
+def test_an_arm_of_single_tasks_trains_nothing_together() -> None:
+    frozen = [{**record, "arm": "frozen"} for record in study({}, seeds=3, random=1)]
+    found = answer([*study({"ew": ZERO}, seeds=3), *frozen], asked("frozen", "ew", seeds=3))
+    assert subject(found, "frozen") == "frozen, against single_task,"
+    assert subject(found, "ew") == "Training together (ew)"
 
 
 def test_an_ensembles_price_is_said_beside_that_of_what_was_merged() -> None:
@@ -256,6 +270,16 @@ def test_a_baseline_that_wins_on_every_task_is_said_of_one_and_two() -> None:
         for record in records:
             record["baselines"] = {"tfidf": {"test": dict.fromkeys(record["rows"], 0.99)}}
         assert f"{on}single_task does not beat a simple baseline" in headline(answer(records, asked("ew", seeds=2)))
+
+
+def test_the_reference_that_a_file_does_not_name_is_the_arm_that_compare_takes(tmp_path: Path) -> None:
+    groups = [run("groups", 0, {"a": 0.5, "b": 0.5}, "a+b"), run("groups", 0, {"c": 0.5}, "c")]
+    records = [*groups, *(run(arm, 0, {task: 0.5}, task) for arm in ("frozen", "own") for task in "abc")]
+    arms = {"groups": {"groups": [["a", "b"], ["c"]]}, "frozen": {"single_task": True}, "own": "single_task"}
+    assert read_question(tmp_path, records, {"arms": arms}).reference == "frozen"
+    assert read_question(tmp_path, records, {"arms": {"groups": {}, "own": {}}}).reference == "own"
+    assert read_question(tmp_path, records).reference == "frozen"
+    assert read_question(tmp_path, records, {"arms": {"groups": {}}}).reference == "groups"
 
 
 def test_the_very_same_runs_are_compared_with_nothing() -> None:

@@ -20,7 +20,7 @@ def test_arms_and_tasks_are_told_from_the_folder_alone(tmp_path: Path) -> None:
             record["lower_is_better"]["irony"] = {"f1": False, "loss": True, "accuracy": False}
             record["rows"]["irony"]["test"] = 1200 + record["seed"]
     records += [{**item, "kind": "merged", "arm": "ties"} for item in records if item["arm"] == "uw"]
-    folder = write(tmp_path, records, ["single_task", "uw"], seeds=3, set={"training.max_steps": 9})
+    folder = write(tmp_path, records, ["single_task", "uw"], seeds=3, merging=["ties"], set={"training.max_steps": 9})
     said = (folder / "study.yaml").read_text()
     (folder / "study.yaml").write_text(said.replace("uw: {}", "uw: {balancing: {weighting: uw}}"))
     lines = [

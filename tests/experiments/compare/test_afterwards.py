@@ -56,17 +56,27 @@ def test_a_task_without_test_rows_takes_none_from_others(tmp_path: Path) -> None
     assert rows[0]["evidence"] is not None
 
 
-def test_rows_are_compared_again_against_another_reference(done: Done, trials: list[Trial]) -> None:
+def test_with_another_reference_rows_are_compared_too_and_earlier_comparisons_stay(
+    done: Done, trials: list[Trial], tmp_path: Path
+) -> None:
+    ledger = Ledger(tmp_path)
+    for record in done.ledger.results.all():
+        if record["kind"] != "rows":
+            ledger.add(record)
     turned = replace(done.study, reference="uw")
-    before = add_rows(done.study, done.ledger, trials)
-    assert before.isdisjoint(add_rows(turned, done.ledger, trials))
-    found = [record for record in done.ledger.results.all() if record.get("against") == "uw"]
-    assert [(record["arm"], record["task"]) for record in found] == [
-        ("single_task", "topic"),
-        ("single_task", "mood"),
-        ("single_task", None),
+    before = add_rows(done.study, ledger, trials)
+    assert add_rows(turned, ledger, trials) == before
+    found = [record for record in ledger.results.all() if record["kind"] == "rows"]
+    assert [(record["arm"], record["against"], record["task"]) for record in found] == [
+        (arm, against, task)
+        for arm, against in (("uw", "single_task"), ("single_task", "uw"))
+        for task in ("topic", "mood", None)
     ]
-    assert done.ledger.set_aside(trials, before) == 3  # as others find it
+    ledger.add({**found[0], "identity": "of other runs"})
+    assert ledger.set_aside(trials, before) == 0  # no run has changed
+    for study in (done.study, turned):
+        add_rows(study, ledger, trials)
+    assert [record for record in ledger.results.all() if record["kind"] == "rows"] == found
 
 
 def test_baselines_that_are_asked_for_later_are_scored_beside_the_reference(

@@ -57,18 +57,21 @@ def test_what_is_set_aside_are_other_recipes_in_the_place_of_trials(
         {"kind": "run", **named(trials[0])},
         {"kind": "run", **named(trials[0]), "seed": 7, "identity": "of a seed that is not asked for"},
         {"kind": "rows", **unit, "arm": "gone", "identity": "of an arm that the study has no longer"},
+        {"kind": "rows", **unit, "against": "gone", "identity": "against an arm that the study has no longer"},
         {"kind": "merged", **unit, "identity": "counts"},
     ]
     go = [
         {"kind": "run", **named(trials[0]), "identity": "of another recipe"},
         {"kind": "merged", **unit, "identity": "of other runs"},
-        {"kind": "rows", **unit, "identity": "of other runs"},
+        {"kind": "rows", **unit, "against": "single_task", "identity": "of other runs"},
     ]
     older = {**stay[0], "baselines": None}  # of the same run: not said to have changed
     for record in (*go, older, *stay):
         ledger.add(record)
-    assert ledger.set_aside(trials, {"counts"}) == 3
+    assert ledger.set_aside(trials, {"counts"}) == 1  # of the run, as what was made of runs has not changed itself
     assert ledger.results.all() == stay
+    assert ledger.set_aside(trials, ()) == 0
+    assert ledger.results.all() == stay[:-1]  # without what was merged and does not count now
 
 
 def test_records_are_set_aside_only_while_nobody_adds_any(done: Done, trials: list[Trial], tmp_path: Path) -> None:

@@ -116,6 +116,13 @@ def test_the_folders_of_sweeps_and_runs_are_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "run" / "study.yaml").exists()
 
 
+def test_a_folder_in_that_of_another_study_is_refused(tmp_path: Path) -> None:
+    path = write_study(tmp_path, arms=ARMS)
+    folder = finished(path)
+    with pytest.raises(RunError, match=f"^output_dir: {folder}/runs/ew lies in the folder of a study, {folder}"):
+        begun(path, f"output_dir={folder / 'runs' / 'ew'}")
+
+
 def test_a_study_that_moved_with_its_file_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a").mkdir()
     path = edited(write_study(tmp_path / "a", arms=ARMS), output_dir="out")

@@ -24,6 +24,9 @@ CASES: dict[str, dict[str, Any]] = {
         "set": {"training.data_seed": 3},
         "arms": {"ew": {}, "last": {"training.data_seed": 5}},
     },
+    "arms.last.tasks.mood: has other test rows than the base": {
+        "arms": {"ew": {}, "last": {"data.fold": {"of": 5, "number": 1}}},
+    },
     "base: no task has test rows": {"set": NO_TEST},
     "^(?!.*arms).*model.freeze: found 99": {"set": {"model.freeze": 99}},
     "arms.last.model.freeze: found 99": {"arms": {"ew": {}, "last": {"model.freeze": 99}}},
