@@ -1,6 +1,6 @@
 """Spellings that a source calls missing values: n/a, -, unknown in a column of numbers."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 import pyarrow as pa
@@ -47,7 +47,19 @@ def _without(part: Dataset, column: str, counts: dict[str, int]) -> Dataset:
     """Take spellings out of a column of one split, and count them."""
     values = arrow_column(part, column)
     plain = pc.utf8_trim_whitespace(values).cast(pa.string())
-    found = pc.fill_null(pc.is_in(plain, value_set=pa.array(list(counts), pa.string())), False)
-    for item in pc.value_counts(plain.filter(found)).to_pylist():
-        counts[item["values"]] += item["counts"]
-    return replaced(part, column, pc.if_else(found, pa.scalar(None, values.type), values))
+    for item in pc.value_counts(plain.drop_null()).to_pylist():
+        if item["values"] in counts:
+            counts[item["values"]] += item["counts"]
+    return replaced(part, column, without_words(values, counts))
+
+
+def without_words(values: pa.Array, words: Iterable[str]) -> pa.Array:
+    """Make words missing values.
+
+    Args:
+        values: Texts.
+        words: The words, without blanks around them.
+    """
+    plain = pc.utf8_trim_whitespace(values).cast(pa.string())
+    found = pc.is_in(plain, value_set=pa.array(list(words), pa.string()))
+    return pc.if_else(found, pa.scalar(None, values.type), values)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from hf_mtl.data.columns import is_text
+from hf_mtl.data.columns import arrow_column, is_text
 from hf_mtl.data.csv_source import Loaded
 from hf_mtl.data.sources import load_source
 from hf_mtl.drafting.backbones import choose_encoder
@@ -15,6 +15,8 @@ from hf_mtl.drafting.given import Given, read_arguments
 from hf_mtl.drafting.guess import Guess, Texts
 from hf_mtl.drafting.lengths import as_list, longest_text
 from hf_mtl.drafting.nested import nested_guesses
+from hf_mtl.drafting.odd_values import words_in
+from hf_mtl.drafting.page import flow
 from hf_mtl.drafting.recipe_text import recipe_text
 from hf_mtl.drafting.scalars import scalar_guesses
 from hf_mtl.drafting.settle import Settled, free_name, quiet, settle_all
@@ -136,8 +138,17 @@ def _look(given: Given) -> Dataset:
         problem = f"has no rows to train on, only {', '.join(loaded.splits) or 'nothing'}"
         raise DataError(Mistake(given.shown, problem, "A file of training rows is called train, or is given alone."))
     columns = look_at(loaded.splits["train"], loaded.spelled)
+    columns = {name: _with_all_words(column, loaded) for name, column in columns.items()}
     doubt = headless(columns) if loaded.spelled else ""
     return Dataset(given, loaded, columns, find_texts(columns), doubts=[doubt] if doubt else [])
+
+
+def _with_all_words(column: Column, loaded: Loaded) -> Column:
+    """Count the words in a column of numbers in all rows of all splits, as training reads them all."""
+    if not column.odd:
+        return column
+    parts = [part for part in loaded.splits.values() if column.name in part.column_names]
+    return replace(column, odd=words_in([arrow_column(part, column.name) for part in parts]))
 
 
 def _with_configuration(mistake: Mistake, given: Given) -> Mistake:
@@ -204,9 +215,9 @@ def _doubt(column: Column, texts: Texts) -> str:
     said = f"{column.name}: not used; {column.why}."
     if column.kind in _SCALAR and texts.columns:
         [guess] = scalar_guesses([column], texts)
-        return (
-            f"{said} As a task: {{type: {guess.keys['type']}, label: {column.name}}}, with the same dataset and text."
-        )
+        how = f"{{type: {guess.keys['type']}, label: {column.name}}}, with the same text and dataset"
+        needed = f", and {flow(dict(guess.source))} in it" if guess.source else ""
+        return f"{said} As a task: {how}{needed}."
     known = {
         "id": "Looks like an id, which says nothing of a text.",
         "date": "Looks like a date.",

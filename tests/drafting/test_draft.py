@@ -197,6 +197,19 @@ def test_more_rows_than_are_checked_are_looked_at_in_part(world: Path, monkeypat
     assert "not_blank" not in text
 
 
+def test_words_in_a_column_of_numbers_are_said_and_left_out(world: Path) -> None:
+    """The words of the second file are none of the first."""
+    rows = [{"text": f"w1 w2 w{number}", "score": number / 7, "other": number * number} for number in range(60)]
+    files.write_csv(world / "odd-train.csv", [*rows, *({**row, "score": "n/a"} for row in rows[:4])])
+    files.write_csv(world / "odd-dev.csv", [*rows[:20], {**rows[30], "score": "-"}])
+    draft = draft_recipe(["odd-train.csv", "odd-dev.csv"], "odd-values.yaml", "scratch")
+    task = yaml.safe_load((world / "odd-values.yaml").read_text())["tasks"]["score"]
+    assert (task["type"], task["dataset"]["missing"]) == ("regression", {"score": ["n/a", "-"]})
+    assert "score: regression of 'score' (60 train, 20 validation rows)" in draft.tasks
+    said = " ".join((world / "odd-values.yaml").read_text().replace("# ", "").split())
+    assert "4 rows hold 'n/a' and 1 row holds '-' in 'score', which are no numbers: by missing" in said
+
+
 @pytest.mark.skipif(not DATA.exists(), reason="no benchmark data beside the repository")
 def test_benchmark_files_are_guessed_as_they_are_meant(world: Path) -> None:
     given = [str(DATA / name) for name in ("tweeteval/stance", "affecteval", "glue/stsb", "ner/wnut17")]
