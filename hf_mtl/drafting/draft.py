@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from hf_mtl.data.columns import arrow_column, is_text
+from hf_mtl.data.columns import arrow_column, collect, is_text
 from hf_mtl.data.csv_source import Loaded
 from hf_mtl.data.sources import load_source
 from hf_mtl.drafting.backbones import choose_encoder
@@ -80,18 +80,23 @@ def draft_recipe(
         overwrite: Whether the file may be there.
 
     Raises:
-        UserError: If data cannot be read, or nothing in them looks like a task; nothing is written then.
+        UserError: If any of the data cannot be read, or nothing in them looks like a task, with all of these and what
+            was found in the others; nothing is written then.
     """
     path = _free(output, overwrite)
-    given = read_arguments(words)
+    mistakes: list[Mistake] = []
+    given = read_arguments(words, mistakes)
     tasks: dict[str, Settled] = {}
+    datasets: list[Dataset] = []
     with quiet():
-        datasets = [_look(item) for item in given]
+        for one in given:
+            with collect(mistakes):
+                datasets.append(_look(one))
         for item in datasets:
             _find_tasks(item, tasks, len(given))
-    lost = [_nothing(item) for item in datasets if not item.tasks]
-    if lost:
-        raise DataError(lost)
+    mistakes += [_nothing(item) for item in datasets if not item.tasks]
+    if mistakes:
+        raise DataError(_with_found(mistakes, tasks))
     read = [column.values for item in datasets for column in item.columns.values() if is_text(column.values.type)]
     longest = longest_text(datasets)
     encoder = choose_encoder(backbone, read, longest)
@@ -239,6 +244,16 @@ def _nothing(item: Dataset) -> Mistake:
         problem = "no task fits its columns" if item.guessed else "no column looks like labels"
     seen = "; ".join(item.doubts[:12]) or ", ".join(item.columns)
     return Mistake(item.given.shown, problem, f"Its columns: {seen}")
+
+
+def _with_found(mistakes: list[Mistake], tasks: Mapping[str, Settled]) -> list[Mistake]:
+    """Say behind the last mistake what the other data would become without those with mistakes."""
+    if not tasks:
+        return mistakes
+    found = "; ".join(_said(task) for task in tasks.values())
+    *others, last = mistakes
+    remedy = f"{last.remedy.rstrip('.')}. " if last.remedy else ""
+    return [*others, replace(last, remedy=f"{remedy}Without what has mistakes, init would draft {found}")]
 
 
 def _said(task: Settled) -> str:
