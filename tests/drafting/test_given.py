@@ -78,7 +78,7 @@ def test_everything_that_is_missing_is_said_at_once(folder: Path) -> None:
     mistakes: list[Mistake] = []
     assert len(read_arguments(["trian.csv", "a.xlsx", "none", "train.csv"], mistakes)) == 1
     assert len(mistakes) == 3
-    said = str(mistakes)
+    said = " ".join(map(str, mistakes))
     assert "trian.csv'. In " in said
     assert "there is: train.csv" in said
     assert "cannot tell the format of" in said
