@@ -140,8 +140,8 @@ def _run(
     interruption.go_on = asked.how_to_go_on(folder)
     if start is not None:
         _say_where_it_goes_on(int(start.name.split("-")[1]), trainer.course.total_steps)
-    redraw_mixture(folder, trainer)
     with folder.or_as_before():
+        redraw_mixture(folder, trainer)
         before = scores_before(trainer, prepared, asked.test)
         trainer.train(resume_from_checkpoint=str(start) if start else None)
         results = finish(trainer, prepared, folder, asked.test, asked.baselines, before, asked.keep_rows)
