@@ -87,6 +87,11 @@ class Registry(Generic[T]):
             raise self.error(self.unknown(name))
         return self._components[name]
 
+    def other_names(self) -> dict[str, str]:
+        """Return names by what their components are called in full, or elsewhere, and by themselves in capitals."""
+        found = {other: name for name in self.names() for other in getattr(self[name], "other_names", ())}
+        return {**{name.upper(): name for name in self.names()}, **found}
+
     def unknown(self, name: str, key: str = "") -> Mistake:
         """Say that a name is unknown, and whether another kind of the same section has it.
 
@@ -94,10 +99,13 @@ class Registry(Generic[T]):
             name: The name.
             key: Where it was given; empty: the kind's own key.
         """
-        hint = known(self.names(), name)
+        hint = known(self.names(), name, also=self.other_names())
         for other in Registry.every.values():
-            if other is not self and other.key.split(".")[0] == self.key.split(".")[0] and name in other:
-                hint += f" '{name}' is of the other family and belongs under {other.key}."
+            if other is self or other.key.split(".")[0] != self.key.split(".")[0]:
+                continue
+            theirs = name if name in other else other.other_names().get(name.lower().replace(" ", "_"))
+            if theirs is not None:
+                hint += f" '{theirs}' is of the other family and belongs under {other.key}."
         return Mistake(key or self.key, f"unknown {self.word} '{name}'", hint)
 
     def _discover(self) -> None:

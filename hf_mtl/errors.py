@@ -1,8 +1,9 @@
 """One tree of exceptions; each names the exit code of a command that it ends."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 from hf_mtl.shown import hide_secrets, hide_value, is_secret_key, shown
@@ -186,17 +187,21 @@ def name_classes(names: Sequence[str], limit: int = 100) -> str:
     return ", ".join(names[:limit]) + more
 
 
-def known(names: Iterable[str], found: str, what: str = "Known") -> str:
+def known(
+    names: Iterable[str], found: str, what: str = "Known", also: Mapping[str, str] = MappingProxyType({})
+) -> str:
     """Say what is allowed, and the nearest known spelling of what was found.
 
     Args:
         names: The allowed names.
         found: What the user wrote.
         what: The word before the list.
+        also: Allowed names by what else they are called.
     """
     names = sorted(names)
-    near = get_close_matches(str(found), names, n=1, cutoff=0.6)
-    hint = f" Did you mean '{near[0]}'?" if near else ""
+    meant = {**also, **{name: name for name in names}}
+    near = get_close_matches(str(found), meant, n=1, cutoff=0.6)
+    hint = f" Did you mean '{meant[near[0]]}'?" if near else ""
     return f"{what}: {', '.join(names) or 'none'}.{hint}"
 
 

@@ -2,7 +2,7 @@
 
 import json
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from typing import Any, TypeVar
 
@@ -143,7 +143,7 @@ def _firm(model: type[BaseModel], error: Error, path: KeyPath, key: KeyPath) -> 
     full, kind = dotted(key + path), error["type"]
     if kind == "extra_forbidden":
         fields = _fields_at(model, path[:-1])
-        inner = {str(name): at for name, field in fields.items() for at in _models_in(field.annotation)}
+        inner = {str(name): at for name, field in fields.items() for at in _sections_in(field.annotation)}
         return unknown_key(full, str(path[-1]), map(str, fields), inner)
     if kind == "literal_error":  # of a key, not of a value
         return unknown_key(full, str(path[-1]), _words(error))
@@ -193,3 +193,11 @@ def _models_in(annotation: Any) -> list[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     return [model for arm in typing.get_args(annotation) for model in _models_in(arm)]
+
+
+def _sections_in(annotation: Any) -> list[type[BaseModel]]:
+    """Return the models that a key holds itself; those of a mapping stand below names of the user's."""
+    if isinstance(typing.get_origin(annotation), type) and issubclass(typing.get_origin(annotation), Mapping):
+        return []
+    arms = typing.get_args(annotation)
+    return [model for arm in arms for model in _sections_in(arm)] if arms else _models_in(annotation)

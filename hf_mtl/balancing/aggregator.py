@@ -55,6 +55,7 @@ class GradientAggregator(ABC):
 
     Attributes:
         source: The paper, for the table of methods; ``-``: none.
+        other_names: What it is called in full, or elsewhere; who writes one is told the right name.
         scale: Of the result: that of the ``sum`` or the ``mean`` of the rows, the method's ``own``, or, of one that
             wraps another, ``the base's``.
         degree: How the result scales with its rows: A(c J) = c^degree A(J). Only a method of degree 1 can be applied
@@ -80,6 +81,7 @@ class GradientAggregator(ABC):
 
     name: ClassVar[str]
     source: ClassVar[str] = "-"
+    other_names: ClassVar[tuple[str, ...]] = ()
     scale: Scale = "own"
     cost: ClassVar[str] = "nothing"
     degree: float = 1.0

@@ -38,6 +38,7 @@ class LossWeighting(nn.Module):
 
     Attributes:
         source: The paper, for the table of methods; ``-``: none.
+        other_names: What it is called in full, or elsewhere; who writes one is told the right name.
         needs: What a step must hand over: ``losses`` this step's losses before its backward, ``norms`` the norm of
             each task's gradient of the shared parameters in ``scope``, ``jacobian`` these gradients themselves,
             ``losses_after`` the losses of the same rows after the update.
@@ -54,6 +55,7 @@ class LossWeighting(nn.Module):
 
     name: ClassVar[str]
     source: ClassVar[str] = "-"
+    other_names: ClassVar[tuple[str, ...]] = ()
     needs: ClassVar[frozenset[Need]] = frozenset()
     additive: ClassVar[bool] = True
     cost: ClassVar[str] = "nothing"

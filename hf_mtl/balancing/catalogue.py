@@ -74,7 +74,8 @@ def method_facts(name: str) -> MethodFacts:
         if name in kind:
             return _facts(kind, name)
     names = [*WEIGHTINGS.names(), *AGGREGATORS.names()]
-    raise UserError(Mistake("", f"unknown method '{name}'", known(names, name)))
+    also = {**WEIGHTINGS.other_names(), **AGGREGATORS.other_names()}
+    raise UserError(Mistake("", f"unknown method '{name}'", known(names, name, also=also)))
 
 
 def shared_options(methods: Iterable[MethodFacts]) -> dict[str, Any]:

@@ -60,7 +60,7 @@ def refuse_csv_options(source: DatasetSource, key: str) -> None:
         DataError: If the source gives any.
     """
     found = f"'{source.path}' is read as another format"
-    given = [*csv_options(source), *(["dtype"] if source.dtype else [])]
+    given = [*csv_options(source), *(name for name in ("dtype", "missing") if getattr(source, name))]
     mistakes = [Mistake(f"{key}.{name}", found, "It is an option of csv files.") for name in given]
     if mistakes:
         raise DataError(mistakes)

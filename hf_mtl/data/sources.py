@@ -12,6 +12,7 @@ from hf_mtl.data.cache import filling_datasets
 from hf_mtl.data.csv_source import Loaded, found_in_csv, refuse_csv_options
 from hf_mtl.data.hub_source import explain_hub, load_hub
 from hf_mtl.data.local_files import is_local, load_data_files, load_local
+from hf_mtl.data.missing_values import without_missing
 from hf_mtl.data.readers import READERS, refuse_reader
 from hf_mtl.data.secret_urls import secret_mistakes
 from hf_mtl.data.split_names import name_splits, unused_notes
@@ -61,6 +62,8 @@ def load_source(source: DatasetSource, key: str = "dataset") -> Loaded:
     except (OSError, ValueError, RuntimeError, DatasetsError) as error:
         refuse_cache(error)
         raise DataError(found_in_csv(error, key, key) or [_explain(source, error, key)]) from error
+    if source.missing:
+        loaded = without_missing(loaded, source.missing, f"{key}.missing")
     names = name_splits(source, loaded.splits, key)
     return Loaded(
         {ours: loaded.splits[theirs] for ours, theirs in names.items()},

@@ -136,6 +136,15 @@ def number_types(values: Mapping[str, pa.Array]) -> dict[str, pa.DataType]:
     return {}
 
 
+def no_numbers(values: pa.Array) -> pa.Array:
+    """Tell where a text spells no number; null where there is none.
+
+    Args:
+        values: Texts.
+    """
+    return pc.invert(pc.match_substring_regex(values, _NUMBER))
+
+
 def class_types(values: Mapping[str, pa.Array], names: list[str] | None, filtered: bool) -> dict[str, pa.DataType]:
     """Choose the type of a column of classes by split: that of ids, where they are written as such.
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # takes seconds, and recipes are read without
     from datasets import Dataset
 
 # Keys of a source of rows that say which labels there are, and not which texts.
-_OF_LABELS = ("filter", "map", "dtype")
+_OF_LABELS = ("filter", "map", "dtype", "missing")
 
 
 def source_of(task: Task, dataset: "Dataset | None" = None) -> str:

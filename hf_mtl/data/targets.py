@@ -140,5 +140,5 @@ def _not_numbers(array: pa.Array, column: str, split: str, key: str) -> Mistake:
     return Mistake(
         key,
         f"{found}: {name_values(values)} ({name_rows(bad)})",
-        "Targets are finite numbers, or None for no target; in csv, an empty field.",
+        "Targets are finite numbers, or None for no target; in csv an empty field, or what dataset.missing names.",
     )

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -12,7 +12,9 @@ from datasets import ClassLabel, Dataset
 
 from hf_mtl.data.blank import blank_texts
 from hf_mtl.data.columns import arrow_column, flat_lists, is_list, is_text, null_mask, plain_values
+from hf_mtl.data.missing_values import without_words
 from hf_mtl.data.spelling import number_types
+from hf_mtl.drafting.odd_values import odd_values
 
 Kind: TypeAlias = Literal[
     "empty",
@@ -62,6 +64,7 @@ class Column:
         names: The classes that the dataset declares, for values or for the elements of lists.
         words: Words of a text, on average.
         blank: Rows whose text is missing or has nothing to see.
+        odd: Words in a column of numbers, with the number of their rows; no values.
     """
 
     name: str
@@ -74,6 +77,7 @@ class Column:
     names: list[str] | None = None
     words: float = 0.0
     blank: int = 0
+    odd: Mapping[str, int] = field(default_factory=dict)
 
     def most(self, count: int = 5) -> list[Any]:
         """Return the most frequent values with the number of their rows."""
@@ -122,28 +126,47 @@ def _look(name: str, dataset: Dataset, spelled: bool) -> Column:
     feature = getattr(dataset.features[name], "feature", dataset.features[name])
     names = list(feature.names) if isinstance(feature, ClassLabel) else None
     blank = 0
+    odd: dict[str, int] = {}
     if is_text(values.type):
         nothing = pc.fill_null(blank_texts(values), True)
         blank = pc.sum(nothing).as_py() or 0
         values = pc.if_else(nothing, pa.scalar(None, values.type), values)
         if spelled:
-            values = _as_numbers(values)
+            values, odd = _as_numbers(name, values)
     there = values.drop_null()
     if pa.types.is_floating(values.type):
         there = there.filter(pc.invert(pc.is_nan(there)))
     nested = is_list(values.type) or pa.types.is_struct(values.type) or isinstance(values.type, pa.BaseExtensionType)
     distinct = 0 if nested else len(pc.unique(there))
     kind, why, words = _kind(name, values, there, distinct, names, nested)
-    return Column(name, kind, why, values, distinct, len(there), len(dataset), names, words, blank)
+    return Column(name, kind, why, values, distinct, len(there), len(dataset), names, words, blank, odd)
 
 
-def _as_numbers(values: pa.Array) -> pa.Array:
-    """Read the numbers that a file without types spells, as training reads them in a column of labels."""
+def _as_numbers(name: str, values: pa.Array) -> tuple[pa.Array, dict[str, int]]:
+    """Read the numbers that a file without types spells, as training reads them in a column of labels.
+
+    Returns:
+        The numbers, or the texts; and the words among many different numbers, which are no values then.
+    """
+    numbers = _numbers(values)
+    odd = odd_values(values) if numbers is None else {}
+    if odd:
+        numbers = _numbers(without_words(values, odd))
+    if numbers is None:
+        return values, {}
+    there = numbers.drop_null()
+    # Few numbers beside a word are classes, of which the word may be one.
+    few = odd and _number_kind(name, there, len(pc.unique(there)))[0] in ("whole", "truth")
+    return (values, {}) if few else (numbers, odd)
+
+
+def _numbers(values: pa.Array) -> pa.Array | None:
+    """Read texts as numbers; None where they are none."""
     if null_mask(values).all():
-        return values
+        return None
     found = number_types({"train": values.cast(pa.string())}).get("train")
     if found is None or pa.types.is_boolean(found):
-        return values
+        return None
     plain = pc.replace_substring_regex(pc.utf8_trim_whitespace(values), r"^\+", "")
     return plain.cast(found)
 

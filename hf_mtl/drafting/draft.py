@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from hf_mtl.data.columns import is_text
+from hf_mtl.data.columns import arrow_column, collect, is_text
 from hf_mtl.data.csv_source import Loaded
 from hf_mtl.data.sources import load_source
 from hf_mtl.drafting.backbones import choose_encoder
@@ -15,6 +15,8 @@ from hf_mtl.drafting.given import Given, read_arguments
 from hf_mtl.drafting.guess import Guess, Texts
 from hf_mtl.drafting.lengths import as_list, longest_text
 from hf_mtl.drafting.nested import nested_guesses
+from hf_mtl.drafting.odd_values import words_in
+from hf_mtl.drafting.page import flow
 from hf_mtl.drafting.recipe_text import recipe_text
 from hf_mtl.drafting.scalars import scalar_guesses
 from hf_mtl.drafting.settle import Settled, free_name, quiet, settle_all
@@ -78,18 +80,23 @@ def draft_recipe(
         overwrite: Whether the file may be there.
 
     Raises:
-        UserError: If data cannot be read, or nothing in them looks like a task; nothing is written then.
+        UserError: If any of the data cannot be read, or nothing in them looks like a task, with all of these and what
+            was found in the others; nothing is written then.
     """
     path = _free(output, overwrite)
-    given = read_arguments(words)
+    mistakes: list[Mistake] = []
+    given = read_arguments(words, mistakes)
     tasks: dict[str, Settled] = {}
+    datasets: list[Dataset] = []
     with quiet():
-        datasets = [_look(item) for item in given]
+        for one in given:
+            with collect(mistakes):
+                datasets.append(_look(one))
         for item in datasets:
             _find_tasks(item, tasks, len(given))
-    lost = [_nothing(item) for item in datasets if not item.tasks]
-    if lost:
-        raise DataError(lost)
+    mistakes += [_nothing(item) for item in datasets if not item.tasks]
+    if mistakes:
+        raise DataError(_with_found(mistakes, tasks))
     read = [column.values for item in datasets for column in item.columns.values() if is_text(column.values.type)]
     longest = longest_text(datasets)
     encoder = choose_encoder(backbone, read, longest)
@@ -136,8 +143,17 @@ def _look(given: Given) -> Dataset:
         problem = f"has no rows to train on, only {', '.join(loaded.splits) or 'nothing'}"
         raise DataError(Mistake(given.shown, problem, "A file of training rows is called train, or is given alone."))
     columns = look_at(loaded.splits["train"], loaded.spelled)
+    columns = {name: _with_all_words(column, loaded) for name, column in columns.items()}
     doubt = headless(columns) if loaded.spelled else ""
     return Dataset(given, loaded, columns, find_texts(columns), doubts=[doubt] if doubt else [])
+
+
+def _with_all_words(column: Column, loaded: Loaded) -> Column:
+    """Count the words in a column of numbers in all rows of all splits, as training reads them all."""
+    if not column.odd:
+        return column
+    parts = [part for part in loaded.splits.values() if column.name in part.column_names]
+    return replace(column, odd=words_in([arrow_column(part, column.name) for part in parts]))
 
 
 def _with_configuration(mistake: Mistake, given: Given) -> Mistake:
@@ -204,9 +220,9 @@ def _doubt(column: Column, texts: Texts) -> str:
     said = f"{column.name}: not used; {column.why}."
     if column.kind in _SCALAR and texts.columns:
         [guess] = scalar_guesses([column], texts)
-        return (
-            f"{said} As a task: {{type: {guess.keys['type']}, label: {column.name}}}, with the same dataset and text."
-        )
+        how = f"{{type: {guess.keys['type']}, label: {column.name}}}, with the same text and dataset"
+        needed = f", and {flow(dict(guess.source))} in it" if guess.source else ""
+        return f"{said} As a task: {how}{needed}."
     known = {
         "id": "Looks like an id, which says nothing of a text.",
         "date": "Looks like a date.",
@@ -228,6 +244,16 @@ def _nothing(item: Dataset) -> Mistake:
         problem = "no task fits its columns" if item.guessed else "no column looks like labels"
     seen = "; ".join(item.doubts[:12]) or ", ".join(item.columns)
     return Mistake(item.given.shown, problem, f"Its columns: {seen}")
+
+
+def _with_found(mistakes: list[Mistake], tasks: Mapping[str, Settled]) -> list[Mistake]:
+    """Say behind the last mistake what the other data would become without those with mistakes."""
+    if not tasks:
+        return mistakes
+    found = "; ".join(_said(task) for task in tasks.values())
+    *others, last = mistakes
+    remedy = f"{last.remedy.rstrip('.')}. " if last.remedy else ""
+    return [*others, replace(last, remedy=f"{remedy}Without what has mistakes, init would draft {found}")]
 
 
 def _said(task: Settled) -> str:

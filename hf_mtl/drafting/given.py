@@ -12,7 +12,7 @@ from hf_mtl.data.local_files import FORMATS, is_local, missing_file
 from hf_mtl.data.sources import GENERATORS
 from hf_mtl.data.split_names import SPLITS, split_of
 from hf_mtl.drafting.csv_looks import csv_looks
-from hf_mtl.errors import DataError, Mistake
+from hf_mtl.errors import Mistake
 
 _DEEPEST = 3  # folders within folders that are looked into
 _SHARD = re.compile(r"-\d{5}-of-\d{5}$")  # as `datasets` names the parts of a large split
@@ -47,13 +47,13 @@ class Given:
         return found
 
 
-def read_arguments(words: Sequence[str]) -> list[Given]:
+def read_arguments(words: Sequence[str], mistakes: list[Mistake]) -> list[Given]:
     """Find the datasets that the words of a command line mean.
 
-    Raises:
-        DataError: If files are missing or of no known format; all of them at once.
+    Args:
+        words: The words.
+        mistakes: Receives which files are missing or of no known format.
     """
-    mistakes: list[Mistake] = []
     files: list[Path] = []
     found: list[Given] = []
     for word in dict.fromkeys(words):
@@ -77,8 +77,6 @@ def read_arguments(words: Sequence[str]) -> list[Given]:
             mistakes.append(missing_file(path, ""))
         else:
             found.append(_of_the_hub(word))
-    if mistakes:
-        raise DataError(mistakes)
     return [*_grouped(files), *found]
 
 

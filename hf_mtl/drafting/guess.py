@@ -17,6 +17,7 @@ class Guess:
         why: What speaks for a key's value, by key.
         others: What else it may be, a sentence each.
         instead: Guesses to try in its place where the rows refuse it.
+        source: Keys of its dataset that it needs.
     """
 
     name: str
@@ -24,6 +25,7 @@ class Guess:
     why: Mapping[str, str] = field(default_factory=dict)
     others: tuple[str, ...] = ()
     instead: tuple["Guess", ...] = ()
+    source: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def columns(self) -> set[str]:

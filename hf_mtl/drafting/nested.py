@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pyarrow.compute as pc
 
-from hf_mtl.data.columns import is_text
+from hf_mtl.data.columns import is_text, null_mask
 from hf_mtl.drafting.columns import Column, list_facts, of_kind
 from hf_mtl.drafting.guess import Guess, Texts, quoted
 
@@ -20,6 +20,7 @@ _CHOICE_FAMILY = re.compile(
 )
 _CHOICE_LABEL = ("label", "answer", "answerkey", "answer_key", "correct", "gold", "target", "answer_idx", "cop")
 _MOST_LABELS = 200
+_NEARLY_ALL = 0.9
 
 
 def nested_guesses(columns: Mapping[str, Column], texts: Texts) -> list[Guess]:
@@ -71,6 +72,7 @@ def _spans(columns: Mapping[str, Column], texts: Texts) -> list[Guess]:
 def _tags(columns: Mapping[str, Column]) -> list[Guess]:
     """Find lists of words, and lists with a tag for each of them."""
     lists = {column.name: (column, *list_facts(column)) for column in of_kind(columns, "lists")}
+    there = {name: ~null_mask(column.values) for name, (column, _, _) in lists.items()}
     words = [
         name for name, (_, _, elements) in lists.items() if is_text(elements.type) and not _CHOICE_LIST.match(name)
     ]
@@ -81,7 +83,7 @@ def _tags(columns: Mapping[str, Column]) -> list[Guess]:
         tags = [
             other
             for other, (_, its, values) in lists.items()
-            if other != name and np.array_equal(its, lengths) and its.max() > 1
+            if other != name and its.max() > 1 and _match(its, lengths, there[other] & there[name])
             if is_text(values.type) or pc.max(values).as_py() is not None
             if len(pc.unique(values)) <= min(_MOST_LABELS, max(3, kinds))
         ]
@@ -90,13 +92,18 @@ def _tags(columns: Mapping[str, Column]) -> list[Guess]:
     return []
 
 
+def _match(tags: np.ndarray, words: np.ndarray, there: np.ndarray) -> bool:
+    """Tell whether nearly all rows that have both have as many tags as words; which have not, loading says."""
+    return bool(there.any() and (tags == words)[there].mean() >= _NEARLY_ALL)
+
+
 def _of_tags(words: str, column: Column, columns: Mapping[str, Column]) -> Guess:
     _, values = list_facts(column)
     found = [str(value) for value in pc.unique(values).drop_null().to_pylist()]
     entities = any(re.match(r"^[BIESLU]-", name) for name in column.names or found)
     metrics, why = _tag_metrics(entities)
     keys = {"type": "token_classification", "text": words, "label": column.name, "metrics": metrics}
-    reasons = {"type": f"'{column.name}' has as many elements as '{words}' in every row: a tag for each word"}
+    reasons = {"type": f"'{column.name}' has as many elements as '{words}': a tag for each word"}
     guess = Guess(column.name, keys, {**reasons, "metrics": why})
     repaired = guess.with_key("invalid_tags", "repair", "tags break their scheme; they are read as conlleval does")
     if not is_text(values.type) and column.names is None:

@@ -84,7 +84,8 @@ def _task(task: Settled, item: "Dataset", folder: Path) -> Iterator[str]:
     source |= {key: value for key, value in task.source.items() if key not in source}
     why = dict(task.guess.why)
     if "filter" in source:
-        why["dataset"] = "rows without a text are left out by the filter"
+        more = "rows without a text are left out by the filter"
+        why["dataset"] = f"{why['dataset']}. {more.capitalize()}" if "dataset" in why else more
     keys = {"type": task.guess.keys["type"], "dataset": source, **task.guess.keys}
     yield f"  {flow(task.name)}:"
     yield from mapping(keys, 4, why, deep=("dataset", "data_files"))

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pyarrow.compute as pc
 
 from hf_mtl.drafting.columns import LABEL_NAMES, Column
 from hf_mtl.drafting.guess import Guess, Texts, quoted
+from hf_mtl.drafting.odd_values import said
 
 _RARE = 0.05
 _ORDERED_NAME = re.compile(
@@ -28,6 +30,7 @@ _SCALES = (
     ("small", "medium", "large"),
 )
 _OF_CLASSES = ["f1_macro", "accuracy"]
+_OF_NUMBERS = ["pearson", "mae"]
 
 
 def scalar_guesses(labels: Sequence[Column], texts: Texts) -> list[Guess]:
@@ -50,12 +53,21 @@ def _base(column: Column, kind: str, why: str, texts: Texts, metrics: list[str])
 
 
 def _with(guess: Guess, *others: str, instead: Sequence[Guess] = ()) -> Guess:
-    return Guess(guess.name, guess.keys, guess.why, (*others, *guess.others), tuple(instead))
+    return replace(guess, others=(*others, *guess.others), instead=tuple(instead))
+
+
+def _without_words(column: Column, guess: Guess) -> Guess:
+    """Leave out the rows that hold a word where the others hold a number."""
+    if not column.odd:
+        return guess
+    are = "which are no numbers" if sum(column.odd.values()) > 1 else "which is no number"
+    why = f"{said(column.odd)} in '{column.name}', {are}: by missing these rows have no label, and are left out"
+    return replace(guess, source={"missing": {column.name: list(column.odd)}}, why={**guess.why, "dataset": why})
 
 
 def _of_one(column: Column, texts: Texts) -> Guess:
     if column.kind == "numbers":
-        guess = _base(column, "regression", "its label is a number", texts, ["pearson", "mae"])
+        guess = _without_words(column, _base(column, "regression", "its label is a number", texts, _OF_NUMBERS))
         return _with(guess, "If few numbers are ratings of a scale, ordinal_classification learns their order.")
     if column.kind == "whole":
         return _of_whole(column, texts)
@@ -100,7 +112,7 @@ def _of_whole(column: Column, texts: Texts) -> Guess:
         classes = classes.with_key(
             "labels", [str(number) for number in ids], "the numbers as they are; better names?"
         )
-    number = _base(column, "regression", f"its label is a number ({shares})", texts, ["pearson", "mae"])
+    number = _base(column, "regression", f"its label is a number ({shares})", texts, _OF_NUMBERS)
     label_like = column.name.lower() in LABEL_NAMES
     counted = ids == list(range(ids[0], ids[0] + len(ids)))
     if len(ids) > 2 and (_ORDERED_NAME.search(column.name) or (counted and ids[0] == 1 and not label_like)):

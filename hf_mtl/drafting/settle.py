@@ -125,7 +125,7 @@ def settle(name: str, guess: Guess, source: Mapping[str, Any], loaded: Loaded) -
     first: Mistake | None = None
     for attempt in (guess, *guess.instead):
         for filtered in ({}, _not_blank(attempt)):
-            given = {**source, **filtered}
+            given = {**source, **attempt.source, **filtered}
             try:
                 rows, notes, undefined = _load(name, _task(attempt, given), loaded)
             except DataError as error:

@@ -3,15 +3,13 @@
 from dataclasses import replace
 from typing import Any
 
-from pydantic import BaseModel
-
 import hf_mtl.balancing as of_balancing
 import hf_mtl.data.mixture as of_mixture
 import hf_mtl.data.section as of_data
 import hf_mtl.evaluation.section as of_baselines
 import hf_mtl.schedules as of_schedules
 from hf_mtl.argument_conflicts import conflicts
-from hf_mtl.argument_fields import instead_of, refused_keys
+from hf_mtl.argument_fields import FORMER, instead_of, refused_keys
 from hf_mtl.data.stream_names import carving_mistakes, in_streams, streams_of_recipe
 from hf_mtl.errors import Mistake, known
 from hf_mtl.plain import KeyPath, describe, dotted
@@ -27,6 +25,7 @@ from hf_mtl.recipe.checks import (
     foreign_code,
 )
 from hf_mtl.recipe.facts import RecipeFacts
+from hf_mtl.recipe.homes import with_home
 from hf_mtl.recipe.keeping import keeping_mistakes
 from hf_mtl.recipe.plugins import Code, load_plugins
 from hf_mtl.recipe.schema import ModelSection, Recipe
@@ -98,6 +97,7 @@ def build_recipe(
     mistakes.extend([] if to_score else of_mixture.mistakes(mixture, facts.of_mixture))
     mistakes.extend(of_schedules.mistakes(schedules, facts.of_schedules))
     mistakes.extend(of_balancing.mistakes(balancing, facts.of_balancing))
+    mistakes[:] = [with_home(mistake, data) for mistake in mistakes]
     said = {mistake.key for mistake in mistakes}
     mistakes.extend(mistake for mistake in empty_texts(data) if mistake.key not in said)
     if mistakes or model is None or training is None:
@@ -120,9 +120,7 @@ def build_recipe(
 def _unknown_section(key: str) -> Mistake:
     if key == "extends":  # those of files have been followed
         return Mistake(key, "is given on the command line", "Write it in the recipe.")
-    inner: dict[str, type[BaseModel]] = {"model": ModelSection, "training": sections.training_section()}
-    inner |= {"data": of_data.Spec, "baselines": of_baselines.Spec}
-    return unknown_key(key, key, (*SECTIONS, "extends"), inner)
+    return unknown_key(key, key, (*SECTIONS, "extends"))
 
 
 def _model(data: Any, mistakes: list[Mistake]) -> ModelSection | None:
@@ -238,6 +236,8 @@ def _training(data: Any, mistakes: list[Mistake]) -> Options | None:
     training = validate(section, data, ("training",), found)
     for mistake in found:
         name, unknown = mistake.key.removeprefix("training."), mistake.problem.startswith("unknown key")
+        if name not in FORMER and with_home(mistake, {}) != mistake:  # which is surer than a name that is near
+            unknown = False
         instead = instead_of(name, section.model_fields) if unknown else None
         mistakes.append(replace(mistake, remedy=f"{instead}.") if instead else mistake)
     if isinstance(data, dict):

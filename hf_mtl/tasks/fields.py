@@ -73,9 +73,15 @@ class DatasetSource(Frozen):
         description="Of csv files: the type of columns of labels or of a filter, where their values do not tell it: "
         "labels that are digits are names of classes as string.",
     )
+    missing: dict[str, Annotated[list[str], Field(min_length=1)]] = Field(
+        default_factory=dict,
+        description="Of csv files: what is no value of a column, as an empty field is none: {score: [n/a, '-']}. "
+        "Rows whose label is missing are left out.",
+    )
     rename: NewNames = Field(
         default_factory=dict,
-        description="New names of columns, by the old ones. First of all: other keys, but dtype, say the new names.",
+        description="New names of columns, by the old ones. First of all: other keys, but dtype and missing, say the "
+        "new names.",
     )
     map: dict[str, LabelMap] = Field(
         default_factory=dict,

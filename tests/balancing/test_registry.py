@@ -15,6 +15,7 @@ from hf_mtl.balancing import (
     build_weighting,
     weightings,
 )
+from hf_mtl.components import Kind
 from hf_mtl.errors import UserError
 
 
@@ -59,6 +60,25 @@ def test_an_unknown_name_is_refused_with_the_nearest_one() -> None:
 def test_a_name_of_the_other_family_is_sent_there() -> None:
     with pytest.raises(UserError, match="'pcgrad' is of the other family and belongs under balancing.aggregator"):
         build_weighting("pcgrad", num_tasks=2)
+
+
+@pytest.mark.parametrize("kind", [WEIGHTINGS, AGGREGATORS])
+def test_what_a_method_is_called_in_full_leads_to_it(kind: Kind[Any]) -> None:
+    for name in kind.names():
+        others = vars(kind[name])["other_names"]
+        assert others, name
+        for other in (*others, name.upper(), *(word.replace("_", " ").title() for word in others if len(word) > 9)):
+            assert (kind.unknown(other).remedy or "").endswith(f" Did you mean '{name}'?"), (other, name)
+
+
+def test_no_two_methods_are_called_alike() -> None:
+    every = [other for kind in (WEIGHTINGS, AGGREGATORS) for name in kind.names() for other in kind[name].other_names]
+    assert len({*every, *available()}) == len(every) + len(available())
+
+
+def test_a_full_name_of_the_other_family_is_sent_there() -> None:
+    with pytest.raises(UserError, match="'pcgrad' is of the other family and belongs under balancing.aggregator"):
+        build_weighting("Gradient surgery", num_tasks=2)
 
 
 @pytest.mark.parametrize(

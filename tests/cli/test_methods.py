@@ -27,6 +27,11 @@ def test_an_unknown_name_is_one_mistake(hf_mtl: Command) -> None:
     assert said.err.endswith(" Did you mean 'nash_mtl'?\n")
 
 
+def test_what_a_method_is_called_in_full_leads_to_it(hf_mtl: Command) -> None:
+    assert hf_mtl("methods", "uncertainty").err.endswith(" Did you mean 'uw'?\n")
+    assert hf_mtl("methods", "gradient surgery").err.endswith(" Did you mean 'pcgrad'?\n")
+
+
 def test_nothing_that_only_training_needs_is_imported() -> None:
     heavy = {"transformers.trainer", "datasets", "matplotlib", "hf_mtl.training"}
     code = (

@@ -22,6 +22,7 @@ def write_csv(path: Path, rows: list[dict[str, Any]], sep: str = ",", encoding: 
 
 
 def write_lines(path: Path, rows: list[dict[str, Any]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(map(json.dumps, rows)))
 
 

@@ -69,3 +69,21 @@ def test_declared_classes_are_known_by_name_also_in_lists() -> None:
     looks = look_at(rows, spelled=False)
     assert (looks["label"].kind, looks["topics"].kind) == ("classes", "lists")
     assert looks["label"].names == looks["topics"].names == ["a", "b"]
+
+
+def test_numbers_among_which_a_few_words_stand_are_numbers() -> None:
+    scores = [f"{i / 7:.3f}" for i in range(303)]
+    spelled = {
+        "score": [*scores, *["n/a", " n/a"] * 3, *["-", "unknown"]],
+        "stars": [*(str(i % 5) for i in range(305)), *["n/a"] * 6],
+        "mixed": [*scores[:250], *["n/a"] * 61],
+        "words": [*scores, *(f"word {i}" for i in range(8))],
+    }
+    looks = look_at(Dataset.from_dict({name: values[:311] for name, values in spelled.items()}), spelled=True)
+    assert (looks["score"].kind, dict(looks["score"].odd)) == ("numbers", {"n/a": 6, "-": 1, "unknown": 1})
+    assert looks["score"].count == 303
+    assert (looks["stars"].kind, looks["stars"].distinct) == ("classes", 6)
+    assert not looks["mixed"].odd, "a fifth are words"
+    assert looks["words"].kind == "numbers"
+    few = Dataset.from_dict({"score": [*scores[:19], "n/a"]})
+    assert not look_at(few, spelled=True)["score"].odd, "so few rows say nothing"

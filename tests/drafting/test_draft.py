@@ -1,6 +1,7 @@
 """`hf-mtl init`: what is guessed of files of each type of task, and that training takes it as it is."""
 
 import csv
+import random
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -195,6 +196,63 @@ def test_more_rows_than_are_checked_are_looked_at_in_part(world: Path, monkeypat
     text = (world / "large.yaml").read_text()
     assert "Only the first 50 rows of each split were checked" in text
     assert "not_blank" not in text
+
+
+def test_rows_without_a_label_are_left_out_whatever_the_type(world: Path) -> None:
+    labels = {"ner": ("ner_tags", "pos_tags"), "spans": ("entities",), "squad": ("answers",), "topics": ("topics",)}
+    labels |= {"swag": ("label",), "scores": ("V", "A"), "multi": ("toxic",), "tickets": ("priority", "queue")}
+    draw = random.Random(0)
+    makers = {name.split(".")[0]: make for name, make in {**files.LINES, **files.CSV}.items()}
+    for name, columns in labels.items():
+        rows = [makers[name](draw) for _ in range(80)]
+        rows[3] |= dict.fromkeys(columns)
+        files.write_lines(world / "without" / f"{name}.jsonl", rows)
+    draft_recipe(["without"], "without.yaml", "scratch")
+    tasks = yaml.safe_load((world / "without.yaml").read_text())["tasks"]
+    expected = {name: kind for name, (kind, _, _) in GUESSED.items() if name not in NOT_WITHOUT}
+    assert {name: task["type"] for name, task in tasks.items()} == expected
+    said = (world / "without.yaml").read_text()
+    # Where only one of several labels is missing, a row keeps the others.
+    assert said.count("# 1 of 80 train rows has no label and was dropped.") == len(expected) - 1
+
+
+NOT_WITHOUT = ("mood", "copa", "exam", "odd", "pairs", "stars")
+
+
+def test_rows_whose_lists_do_not_match_are_named(world: Path) -> None:
+    rows = [{"tokens": ["w1", "w2", f"w{number}"], "ner_tags": ["O", "B-X", "O"]} for number in range(40)]
+    rows[7]["ner_tags"], rows[9]["ner_tags"] = ["O"], None  # type: ignore[assignment]
+    files.write_lines(world / "uneven.jsonl", rows)
+    with pytest.raises(DataError, match=r"uneven.jsonl: .* ner_tags, tokens: no token_classification, as .*row 7"):
+        draft_recipe(["uneven.jsonl"], "uneven.yaml", "scratch")
+
+
+def test_what_cannot_be_drafted_hides_nothing_of_the_others(world: Path) -> None:
+    files.write_csv(world / "plain.csv", [{"id": number, "x": number / 7} for number in range(20)])
+    (world / "broken.csv").write_text("text,label\na,b\na,b,c\n")
+    with pytest.raises(DataError) as caught:
+        draft_recipe(["gone.csv", "data/copa.csv", "broken.csv", "plain.csv"], "others.yaml", "scratch")
+    gone, broken, plain = map(str, caught.value.mistakes)
+    assert "gone.csv" in gone
+    assert "broken.csv' has 2 columns, and 1 row has another number of fields" in broken
+    assert plain.startswith("plain.csv: no column looks like texts")
+    found = "copa: multiple_choice of 'label' ("
+    assert f"Without what has mistakes, init would draft {found}" in plain
+    assert found not in gone + broken
+    assert not (world / "others.yaml").exists()
+
+
+def test_words_in_a_column_of_numbers_are_said_and_left_out(world: Path) -> None:
+    """The words of the second file are none of the first."""
+    rows = [{"text": f"w1 w2 w{number}", "score": number / 7, "other": number * number} for number in range(60)]
+    files.write_csv(world / "odd-train.csv", [*rows, *({**row, "score": "n/a"} for row in rows[:4])])
+    files.write_csv(world / "odd-dev.csv", [*rows[:20], {**rows[30], "score": "-"}])
+    draft = draft_recipe(["odd-train.csv", "odd-dev.csv"], "odd-values.yaml", "scratch")
+    task = yaml.safe_load((world / "odd-values.yaml").read_text())["tasks"]["score"]
+    assert (task["type"], task["dataset"]["missing"]) == ("regression", {"score": ["n/a", "-"]})
+    assert "score: regression of 'score' (60 train, 20 validation rows)" in draft.tasks
+    said = " ".join((world / "odd-values.yaml").read_text().replace("# ", "").split())
+    assert "4 rows hold 'n/a' and 1 row holds '-' in 'score', which are no numbers: by missing" in said
 
 
 @pytest.mark.skipif(not DATA.exists(), reason="no benchmark data beside the repository")

@@ -6,7 +6,7 @@ import pytest
 from datasets import Dataset, DatasetDict
 
 from hf_mtl.drafting.given import read_arguments
-from hf_mtl.errors import DataError
+from hf_mtl.errors import Mistake
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def made(*names: str) -> None:
 
 
 def splits(word: str | list[str]) -> list[tuple[str, dict[str, object]]]:
-    given = read_arguments([word] if isinstance(word, str) else word)
+    given = read_arguments([word] if isinstance(word, str) else word, [])
     found = []
     for item in given:
         files = item.source["data_files"]
@@ -61,13 +61,13 @@ def test_a_folder_of_folders_is_one_dataset_each(folder: Path) -> None:
 
 def test_a_saved_dataset_is_read_as_it_is(folder: Path) -> None:
     DatasetDict({"train": Dataset.from_dict({"text": ["w1"]})}).save_to_disk("saved")
-    [given] = read_arguments(["saved"])
+    [given] = read_arguments(["saved"], [])
     assert given.source == {"path": str(folder / "saved")}
     assert given.relative_to(folder) == {"path": "./saved"}
 
 
 def test_an_id_of_the_hub_may_name_a_configuration() -> None:
-    [given] = read_arguments(["user/data:english"])
+    [given] = read_arguments(["user/data:english"], [])
     assert given.source == {"path": "user/data", "name": "english"}
     assert given.name == "english"
 
@@ -75,9 +75,10 @@ def test_an_id_of_the_hub_may_name_a_configuration() -> None:
 def test_everything_that_is_missing_is_said_at_once(folder: Path) -> None:
     made("a.xlsx", "train.csv")
     Path("none").mkdir()
-    with pytest.raises(DataError) as caught:
-        read_arguments(["trian.csv", "a.xlsx", "none"])
-    said = str(caught.value)
+    mistakes: list[Mistake] = []
+    assert len(read_arguments(["trian.csv", "a.xlsx", "none", "train.csv"], mistakes)) == 1
+    assert len(mistakes) == 3
+    said = " ".join(map(str, mistakes))
     assert "trian.csv'. In " in said
     assert "there is: train.csv" in said
     assert "cannot tell the format of" in said

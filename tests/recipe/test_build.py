@@ -32,8 +32,8 @@ Write = Callable[..., str]
         (
             "tasks.emotion.dataset={pathh: x}",
             "command line: tasks.emotion.dataset.pathh: unknown key 'pathh'. "
-            "Known: concat, data_files, dtype, encoding, filter, function, header, map, name, path, quoting, rename, "
-            "revision, sep, splits. "
+            "Known: concat, data_files, dtype, encoding, filter, function, header, map, missing, name, path, "
+            "quoting, rename, revision, sep, splits. "
             "Did you mean 'path'?",
         ),
         (

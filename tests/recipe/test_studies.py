@@ -48,6 +48,12 @@ def test_the_studies_of_the_library_are_there() -> None:
     assert wanted <= folders
 
 
+def test_no_study_lies_in_the_folder_of_another() -> None:
+    folders = [Path(study_of(path)["output_dir"]) for path in (*STUDIES, *SWEEPS)]
+    assert len(set(folders)) == len(folders)
+    assert not [folder for folder in folders if set(folder.parents) & set(folders)]
+
+
 MANY_ARMS = "balancing"
 OF_COMPARE = {"quickstart", "affecteval", "tweeteval", "affinity", "data_fraction", "scale_invariance", "imbalance"}
 OF_PAIRS = [FOLDER / "affinity" / "all_data" / "study.yaml"]  # of 17 tasks, whose tables nobody would read

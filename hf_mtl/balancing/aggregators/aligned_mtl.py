@@ -34,6 +34,7 @@ class AlignedMTL(GramianAggregator):
     """
 
     source = "arXiv:2305.19000"
+    other_names = ("aligned_multi_task_learning", "independent_component_alignment")
     scale = "sum"
     cost = "Gramian"
 

@@ -72,6 +72,7 @@ class CAGrad(ConflictAverse):
     """
 
     source = "arXiv:2110.14048"
+    other_names = ("conflict_averse_gradient_descent",)
 
     def __init__(
         self,

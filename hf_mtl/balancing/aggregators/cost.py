@@ -44,6 +44,7 @@ class COST(Teleporting):
     """
 
     source = "arXiv:2503.04046"
+    other_names = ("symmetry_teleportation",)
     scale: Scale = "the base's"
     needs = frozenset({"jacobian", "adapter_training"})
     cost = "experimental; T x P memory, about two epochs per trigger"

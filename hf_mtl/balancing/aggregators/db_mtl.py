@@ -42,6 +42,7 @@ class DBMTL(GradientAggregator):
     """
 
     source = "arXiv:2308.12029"
+    other_names = ("dual_balancing",)
     scale = "sum"
     needs = frozenset({"jacobian", "losses"})
     cost = "2 x T x P memory; with beta=0: Gramian"

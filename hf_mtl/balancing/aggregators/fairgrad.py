@@ -30,6 +30,7 @@ class FairGrad(GramianAggregator):
     """
 
     source = "arXiv:2402.15638"
+    other_names = ("fair_resource_allocation",)
     scale = "own"
     degree = -1 / 3  # of the default alpha
     cost = "Gramian"

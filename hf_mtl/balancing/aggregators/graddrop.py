@@ -38,6 +38,7 @@ class GradDrop(GradientAggregator):
     """
 
     source = "arXiv:2010.06808"
+    other_names = ("gradient_sign_dropout", "gradient_dropout")
     scale = "sum"
     needs = frozenset({"jacobian"})
     cost = "T x P memory, P random numbers"

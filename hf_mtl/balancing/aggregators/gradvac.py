@@ -42,6 +42,7 @@ class GradVac(GramianAggregator):
     """
 
     source = "arXiv:2010.05874"
+    other_names = ("gradient_vaccine",)
     scale = "sum"
     cost = "Gramian"
     remembers = ("rho", "draws")

@@ -34,6 +34,7 @@ class IMGrad(ConflictAverse):
     """
 
     source = "arXiv:2503.08006"
+    other_names = ("imbalanced_gradient",)
 
     def __init__(
         self,

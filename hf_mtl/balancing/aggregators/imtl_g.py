@@ -30,6 +30,7 @@ class IMTLG(GramianAggregator):
     """
 
     source = "OpenReview IMPnRXEWpvr (ICLR 2021)"
+    other_names = ("impartial_gradient_balance", "impartial_multi_task_learning_gradient")
     scale = "mean"
     cost = "Gramian"
 

@@ -28,6 +28,7 @@ class Mean(GramianAggregator):
     """
 
     source = "baseline"
+    other_names = ("average",)
     scale = "mean"
     cost = "Gramian"
 

@@ -40,6 +40,7 @@ class MGDA(GramianAggregator):
     """
 
     source = "arXiv:1810.04650"
+    other_names = ("multiple_gradient_descent", "minimum_norm", "pareto")
     scale = "mean"
     cost = "Gramian"
 

@@ -38,6 +38,7 @@ class NashMTL(GramianAggregator):
     """
 
     source = "arXiv:2202.01017"
+    other_names = ("nash_bargaining",)
     scale = "own"
     degree = 0.0
     cost = "Gramian"

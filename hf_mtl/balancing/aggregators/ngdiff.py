@@ -36,6 +36,7 @@ class NGDiff(GramianAggregator):
     """
 
     source = "arXiv:2410.22086"
+    other_names = ("normalized_gradient_difference",)
     scale = "own"
     degree = 0.0
     cost = "Gramian (its diagonal)"

@@ -54,6 +54,7 @@ class PCD(GramianAggregator):
     """
 
     source = "arXiv:2606.29521"
+    other_names = ("priority_constrained_descent",)
     scale = "own"
     cost = "Gramian"
     remembers = ("average", "steps")

@@ -33,6 +33,7 @@ class PCGrad(GramianAggregator):
     """
 
     source = "arXiv:2001.06782"
+    other_names = ("gradient_surgery", "projecting_conflicting_gradients")
     scale = "sum"
     cost = "Gramian"
     remembers = ("draws",)

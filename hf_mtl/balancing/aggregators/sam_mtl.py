@@ -49,6 +49,7 @@ class SAMMTL(LookAhead):
     """
 
     source = "arXiv:2211.13723"
+    other_names = ("sharpness_aware_minimization",)
     scale: Scale = "the base's"
     needs = frozenset({"jacobian", "second_backward"})
     cost = "a second forward and backward, per task; 2 x T x P memory"

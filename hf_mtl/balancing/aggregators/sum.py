@@ -28,6 +28,7 @@ class Sum(GramianAggregator):
     """
 
     source = "baseline"
+    other_names = ("add", "linear_scalarization")
     scale = "sum"
     cost = "Gramian"
 

@@ -32,6 +32,7 @@ class UPGrad(GramianAggregator):
     """
 
     source = "arXiv:2406.16232"
+    other_names = ("unconflicting_projection_of_gradients", "unconflicting_projection")
     scale = "mean"
     cost = "Gramian"
 

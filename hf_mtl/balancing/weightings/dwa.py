@@ -33,6 +33,7 @@ class DWA(CountsEpochs):
     """
 
     source: ClassVar[str] = "arXiv:1803.10704"
+    other_names = ("dynamic_weight_average", "dynamic_weight_averaging")
     sums_to = "T"
     until_then = "its weights stay equal. Train for three windows, or set window_steps"
     means: Tensor

@@ -20,6 +20,7 @@ class EW(LossWeighting):
     """
 
     source: ClassVar[str] = "baseline"
+    other_names = ("equal_weighting", "equal", "uniform", "none")
     sums_to = "1"
 
     def coefficients(self) -> Tensor:

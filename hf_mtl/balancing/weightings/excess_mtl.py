@@ -40,6 +40,7 @@ class ExcessMTL(LossWeighting):
     """
 
     source: ClassVar[str] = "arXiv:2402.02009"
+    other_names = ("excess_risk",)
     needs: ClassVar[frozenset[Need]] = frozenset({"jacobian"})
     cost: ClassVar[str] = "per-task gradients of all shared parameters, and as many numbers of state"
     sums_to = "T"

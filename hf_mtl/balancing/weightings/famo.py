@@ -41,6 +41,7 @@ class FAMO(NonAdditive):
     """
 
     source: ClassVar[str] = "arXiv:2306.03792"
+    other_names = ("fast_adaptive_multitask_optimization",)
     needs: ClassVar[frozenset[Need]] = frozenset({"losses", "losses_after"})
     cost: ClassVar[str] = "a forward after each step (not with reuse_next_batch); with accumulation one for losses"
     sums_to = "1"

@@ -24,6 +24,7 @@ class Fixed(LossWeighting):
     """
 
     source: ClassVar[str] = "baseline"
+    other_names = ("fixed_weights", "static", "constant", "manual")
     values: Tensor
 
     def __init__(

@@ -29,6 +29,7 @@ class GLS(NonAdditive):
     """
 
     source: ClassVar[str] = "arXiv:1904.08492"
+    other_names = ("geometric_loss_strategy", "geometric_mean")
     cost: ClassVar[str] = "nothing with one micro-batch; else a forward for the losses"
 
     def combine(self, losses: Tensor, tasks: Tensor) -> Tensor:

@@ -43,6 +43,7 @@ class GradNorm(LossWeighting):
     """
 
     source: ClassVar[str] = "arXiv:1711.02257"
+    other_names = ("gradient_normalization",)
     needs: ClassVar[frozenset[Need]] = frozenset({"norms"})
     cost: ClassVar[str] = "per-task gradients of the scope in every step"
     sums_to = "T"

@@ -39,6 +39,7 @@ class GradNormScaling(CountsSteps):
     """
 
     source: ClassVar[str] = "arXiv:2509.23915"
+    other_names = ("gradient_norm_scaling",)
     needs: ClassVar[frozenset[Need]] = frozenset({"norms"})
     cost: ClassVar[str] = "per-task gradients of the scope in one of `every` steps"
     sums_to = "T"

@@ -29,6 +29,7 @@ class IMTLL(LossWeighting):
     """
 
     source: ClassVar[str] = "OpenReview IMPnRXEWpvr (ICLR 2021)"
+    other_names = ("impartial_loss_balance", "impartial_multi_task_learning_loss")
 
     def __init__(self, num_tasks: int, clip: Positive = 5.0, weight_sum: Positive | None = None):
         super().__init__(num_tasks, weight_sum)

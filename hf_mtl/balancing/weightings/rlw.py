@@ -33,6 +33,7 @@ class RLW(CountsSteps):
     """
 
     source: ClassVar[str] = "arXiv:2111.10603"
+    other_names = ("random_loss_weighting", "random")
     sums_to = "1"
 
     def __init__(

@@ -27,6 +27,7 @@ class SI(LastLosses):
     """
 
     source: ClassVar[str] = "arXiv:2202.01017"
+    other_names = ("scale_invariant", "log_loss")
     cost: ClassVar[str] = "nothing with one micro-batch; else a forward for the losses"
 
     def from_losses(self, losses: Tensor) -> Tensor:

@@ -36,6 +36,7 @@ class SLAW(LossWeighting):
     """
 
     source: ClassVar[str] = "arXiv:2109.08218"
+    other_names = ("scaled_loss_approximate_weighting",)
     needs: ClassVar[frozenset[Need]] = frozenset({"losses"})
     cost: ClassVar[str] = "nothing with one micro-batch; else a forward for the losses"
     sums_to = "T"

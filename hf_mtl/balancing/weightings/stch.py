@@ -44,6 +44,7 @@ class STCH(NonAdditive, CountsEpochs):
 
     only_with: ClassVar[OnlyWith] = {"warmup_epochs": ("variant", ("log_nadir",))}
     source: ClassVar[str] = "arXiv:2402.19078"
+    other_names = ("smooth_tchebycheff", "smooth_chebyshev", "tchebycheff_scalarization")
     cost: ClassVar[str] = "nothing with one micro-batch; else a forward for the losses"
     until_then = "all of it minimises the sum of log losses, and mu has no effect. Lower warmup_epochs"
     preference: Tensor

@@ -29,6 +29,7 @@ class TW(LossWeighting):
     """
 
     source: ClassVar[str] = "baseline (VIP-MTL)"
+    other_names = ("task_weighting", "size_weighting")
     sums_to = "1"
     sizes: Tensor
 

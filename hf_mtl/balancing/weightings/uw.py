@@ -36,6 +36,7 @@ class UW(LossWeighting):
     """
 
     source: ClassVar[str] = "arXiv:1705.07115"
+    other_names = ("uncertainty_weighting", "uncertainty", "homoscedastic_uncertainty", "kendall")
     a: Tensor
 
     def __init__(

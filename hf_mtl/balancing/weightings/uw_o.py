@@ -26,6 +26,7 @@ class UWO(LastLosses):
     """
 
     source: ClassVar[str] = "arXiv:2408.07985"
+    other_names = ("optimal_uncertainty_weighting", "analytical_uncertainty_weighting")
     cost: ClassVar[str] = "nothing with one micro-batch; else a forward for the losses"
 
     def from_losses(self, losses: Tensor) -> Tensor:

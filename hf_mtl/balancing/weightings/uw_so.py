@@ -29,6 +29,7 @@ class UWSO(LastLosses):
     """
 
     source: ClassVar[str] = "arXiv:2408.07985"
+    other_names = ("soft_optimal_uncertainty_weighting",)
     cost: ClassVar[str] = "nothing with one micro-batch; else a forward for the losses"
     sums_to = "1"
 

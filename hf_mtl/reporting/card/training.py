@@ -64,7 +64,11 @@ def _steps(results: Mapping[str, Any]) -> Iterator[str]:
     if "trained_steps" not in results:
         return
     trained, planned = results["trained_steps"], results["planned_steps"]
-    said = f"{trained:,} optimizer steps" + (f" of {planned:,} planned" if trained != planned else "")
+    said = f"{trained:,} optimizer steps"
+    if trained < planned:
+        said += f" of {planned:,} planned"
+    elif trained > planned:
+        said += f", more than the {planned:,} that were asked for last"
     kept = f"; the model is that of step {results['step']:,}" if results["step"] != trained else ""
     yield f"{said}{kept}."
 

@@ -36,6 +36,7 @@ from hf_mtl.training.step.optimizer import own_head_rates
 from hf_mtl.training.trainer.argument_effects import CHECKPOINTING
 from hf_mtl.training.trainer.trainer import MultiTaskTrainer
 
+_OF_RUN = "mixture.png"
 _MOST_WINDOWS = 10_000  # that are followed one by one
 _MOST_DRAWN = 300  # that are followed one by one, and drawn step by step
 
@@ -81,7 +82,7 @@ def plan_recipe(recipe: Recipe) -> tuple[PlanSummary, Path | None]:
     folder.refuse_file()
     folder.refuse_unwritable()
     # What lies beside a run tells of that run: a later plan, maybe of another recipe, goes into a file of its own.
-    figure = folder.figures / ("plan.png" if folder.exists else "mixture.png")
+    figure = folder.figures / ("plan.png" if folder.exists else _OF_RUN)
     _check_figure(figure)
     refuse_place(recipe, folder)
     with no_bars(args.disable_tqdm):
@@ -147,6 +148,18 @@ def _draw(figure: Path, trainer: MultiTaskTrainer, over_time: MixtureOverTime) -
         {name: shares[:, index] for name, index in columns.items()},
         {name: passes[:, index] for name, index in columns.items()},
     )
+
+
+def redraw_mixture(folder: RunFolder, trainer: MultiTaskTrainer) -> None:
+    """Draw the mixture of a run where a plan has drawn one, which may have been of other steps or another recipe.
+
+    Args:
+        folder: The run's folder.
+        trainer: Its Trainer, before its first step.
+    """
+    figure = folder.figures / _OF_RUN
+    if trainer.is_world_process_zero() and figure.is_file() and is_drawn(figure):
+        _draw(figure, trainer, follow_mixture(trainer))
 
 
 def _check_figure(figure: Path) -> None:

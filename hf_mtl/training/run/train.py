@@ -31,6 +31,7 @@ from hf_mtl.training.run.log_callbacks import (
 )
 from hf_mtl.training.run.longer import is_to_go_on
 from hf_mtl.training.run.own_callbacks import own_callbacks
+from hf_mtl.training.run.plan import redraw_mixture
 from hf_mtl.training.run.prepare import Prepared, make_arguments, prepare
 from hf_mtl.training.run.reports import outlive_reports
 from hf_mtl.training.run.same_run import refuse_another_run, refuse_other_rows, refuse_other_steps
@@ -140,6 +141,7 @@ def _run(
     if start is not None:
         _say_where_it_goes_on(int(start.name.split("-")[1]), trainer.course.total_steps)
     with folder.or_as_before():
+        redraw_mixture(folder, trainer)
         before = scores_before(trainer, prepared, asked.test)
         trainer.train(resume_from_checkpoint=str(start) if start else None)
         results = finish(trainer, prepared, folder, asked.test, asked.baselines, before, asked.keep_rows)
@@ -173,8 +175,12 @@ def _trainer(prepared: Prepared, folder: RunFolder, asked: Asked) -> MultiTaskTr
 
 
 def _say_where_it_goes_on(step: int, total: int) -> None:
-    trained = step >= total
-    say(f"All {total:,} steps are trained; scoring." if trained else f"Going on from step {step:,} of {total:,}.")
+    if step < total:
+        say(f"Going on from step {step:,} of {total:,}.")
+    elif step == total:
+        say(f"All {total:,} steps are trained; scoring.")
+    else:
+        say(f"{step:,} steps are trained, more than the {total:,} that are asked for; scoring.")
 
 
 def _checkpoint_to_resume(recipe: Recipe, folder: RunFolder) -> Path | None:

@@ -78,7 +78,7 @@ class Ending:
         }
 
     def sentences(self) -> list[str]:
-        """Return what a user would not expect: an early end, another model than the last step's, skipped steps."""
+        """Return what a user would not expect: an early end, too many steps, an older model, skipped steps."""
         found = []
         if self.ended_by != "all_steps":
             metric = "the score" if self.watched is None else self.watched[0]
@@ -89,6 +89,9 @@ class Ending:
                 "callback": "a callback asked for it",
             }[self.ended_by]
             found.append(f"Training ended after step {self.trained_steps:,} of {self.planned_steps:,}: {why}.")
+        elif self.trained_steps > self.planned_steps:
+            asked = f"{self.planned_steps:,} asked for last"
+            found.append(f"{self.trained_steps:,} steps were trained before, more than the {asked}.")
         if self.keeps_best and self.best_step not in (None, self.step):
             found.append(
                 f"The model of step {self.step:,} is kept; that of step {self.best_step:,} was the best one"

@@ -105,6 +105,11 @@ def test_the_card_says_all_that_is_known() -> None:
     assert model_card(FACTS) == text, "the same facts make the same text"
 
 
+def test_a_run_of_more_steps_than_were_planned_is_none_of_fewer() -> None:
+    text = model_card(replace(FACTS, results={**FACTS.results, "trained_steps": 90, "step": 90}))
+    assert "- 90 optimizer steps, more than the 80 that were asked for last.\n" in text
+
+
 def test_of_every_target_it_says_that_less_is_better() -> None:
     metrics = [MetricSpec(name="rmse"), MetricSpec(name="pearson")]
     scores = {"tasks": {"va": {"rmse": 1.5, "rmse_v": 1.0, "rmse_a": 2.0, "pearson": 0.5, "pearson_v": 0.25}}}

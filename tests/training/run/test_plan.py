@@ -339,8 +339,11 @@ def test_a_plan_writes_a_figure_and_no_run(recipe: Path, tmp_path: Path) -> None
     assert figure == tmp_path / "run" / "figures" / "mixture.png"
     assert figure.read_bytes().startswith(b"\x89PNG")
     assert list(runs.content(tmp_path)) == ["run/figures/mixture.png"]
+    planned = figure.read_bytes()
     runs.train(recipe, tmp_path / "run", "training.max_steps=1")  # not refused
-    assert figure.exists()
+    _, short = plan_recipe(load_recipe(recipe, [f"training.output_dir={tmp_path / 'o'}", "training.max_steps=1"]))
+    assert short is not None
+    assert figure.read_bytes() == short.read_bytes() != planned, "it is of the steps that were trained"
 
 
 def test_a_plan_draws_over_a_plan_and_over_nothing_else(recipe: Path, tmp_path: Path) -> None:

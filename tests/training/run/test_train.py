@@ -12,6 +12,7 @@ from transformers import AutoModel, AutoTokenizer
 from hf_mtl import MultiTaskModel, run_recipe
 from hf_mtl.errors import DivergedError, RunError
 from hf_mtl.training import evaluate_run
+from hf_mtl.training.run import train as training
 from tests.training import runs
 
 
@@ -168,6 +169,21 @@ def test_a_short_run_has_a_log_and_a_figure_by_default(recipe: Path, tmp_path: P
     runs.train(recipe, tmp_path / "run", "training.max_steps=3", "training.logging_steps=null")
     assert [record["step"] for record in runs.log(tmp_path / "run") if "loss" in record] == [1, 2, 3]
     assert (tmp_path / "run" / "figures" / "training.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("step", "said"),
+    [
+        (49, "Going on from step 49 of 50."),
+        (50, "All 50 steps are trained; scoring."),
+        (57, "57 steps are trained, more than the 50 that are asked for; scoring."),
+    ],
+)
+def test_a_resume_says_how_many_steps_are_trained(step: int, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    found: list[str] = []
+    monkeypatch.setattr(training, "say", found.append)
+    training._say_where_it_goes_on(step, 50)
+    assert found == [said]
 
 
 def test_baselines_are_scored_when_asked(recipe: Path, tmp_path: Path) -> None:

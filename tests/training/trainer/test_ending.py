@@ -37,6 +37,12 @@ def test_the_end_of_a_run_has_a_reason(
     assert bool(expected.sentences()) == (expected.ended_by != "all_steps")
 
 
+def test_more_steps_than_were_asked_for_last_are_said() -> None:
+    assert Ending(57, 57, 50, "all_steps").sentences() == [
+        "57 steps were trained before, more than the 50 asked for last."
+    ]
+
+
 def test_the_best_step_may_have_no_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     options: dict[str, Any] = {"eval_strategy": "steps", "save_strategy": "steps", "eval_steps": 1, "save_steps": 2}
     scores = iter([0.1, 0.2, 0.9, 0.3])
