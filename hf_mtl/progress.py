@@ -26,6 +26,22 @@ def no_bars(wanted: bool = True) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def no_load_reports() -> Iterator[None]:
+    """Keep transformers from reporting for a while which weights of a file a model has no place for.
+
+    For models that are made to be looked at, and are not trained: whoever trains them hears of it then.
+    """
+    from transformers.utils import logging
+
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
+
+
 def as_disable_tqdm_says(method: Callable[P, R]) -> Callable[P, R]:
     """Let a method of a Trainer show no bars where its arguments ask for none."""
 

@@ -1,6 +1,7 @@
 """Progress bars of other libraries, off and on again."""
 
 from collections.abc import Iterator
+from logging import WARNING
 from pathlib import Path
 
 import datasets
@@ -9,7 +10,7 @@ import pytest
 from transformers.utils import logging
 
 from hf_mtl.data import tokenize
-from hf_mtl.progress import no_bars
+from hf_mtl.progress import no_bars, no_load_reports
 from tests import tiny
 from tests.training.trainers import make
 
@@ -47,6 +48,17 @@ def test_bars_are_off_for_a_while_and_then_as_before(bars: tuple[bool, bool, boo
             assert shown() == (False, False, False)
         assert shown() == (False, False, False)
     assert shown() == bars
+
+
+def test_what_is_loaded_to_be_looked_at_is_not_reported() -> None:
+    before = logging.get_verbosity()
+    logger = logging.get_logger("transformers.modeling_utils")
+    with no_load_reports():
+        assert not logger.isEnabledFor(WARNING)
+    assert logging.get_verbosity() == before
+    with pytest.raises(KeyError), no_load_reports():
+        raise KeyError
+    assert logging.get_verbosity() == before
 
 
 @pytest.mark.parametrize("quiet", [True, False])

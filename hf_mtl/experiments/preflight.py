@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 
 from hf_mtl.errors import UserError
 from hf_mtl.experiments.identity import digest
-from hf_mtl.progress import no_bars
+from hf_mtl.progress import no_bars, no_load_reports
 from hf_mtl.recipe import Recipe
 from hf_mtl.training.run.prepare import Prepared, make_arguments, prepare
 from hf_mtl.training.run.untrained import UNRECORDED
@@ -46,7 +46,7 @@ def prepared_once(recipes: Iterable[tuple[str, Recipe]]) -> Iterator[tuple[str, 
 
 def _refuse_unbuildable(prepared: Prepared) -> None:
     """Make the model and the Trainer of a recipe, which find what its keys and its rows do not show."""
-    with TemporaryDirectory() as folder:  # a Trainer makes its folder
+    with TemporaryDirectory() as folder, no_load_reports():  # a Trainer makes its folder
         args = make_arguments(prepared.recipe, output_dir=folder, **UNRECORDED, disable_tqdm=True)
         replace(prepared, args=args).trainer(prepared.new_model())
 

@@ -1,5 +1,6 @@
 """Workers of this machine: processes that share a folder of trials, each one and the same command."""
 
+import logging
 import os
 import signal
 import subprocess
@@ -8,12 +9,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from types import FrameType
+from typing import TextIO
 
 from hf_mtl.errors import Terminated
 
 NO_REPORT = "--no-report"
 """The option of a worker: the answer is another's to give."""
 
+_LIBRARIES = ("transformers", "datasets", "evaluate", "huggingface_hub")
 OUTPUT = "output.txt"
 """The lines that a trial's run prints, warnings too."""
 
@@ -92,5 +95,20 @@ def output_kept(folder: Path) -> Iterator[None]:
         open(folder / OUTPUT, "a", encoding="utf-8") as output,
         redirect_stdout(output),
         redirect_stderr(output),
+        _logs_into(output),
     ):
         yield
+
+
+@contextmanager
+def _logs_into(output: TextIO) -> Iterator[None]:
+    """Redirect the logs of the libraries below, whose handlers have held the error stream since their import."""
+    every = [handler for name in _LIBRARIES for handler in logging.getLogger(name).handlers]
+    handlers = [handler for handler in every if type(handler) is logging.StreamHandler]
+    before = [handler.setStream(output) for handler in handlers]
+    try:
+        yield
+    finally:
+        for handler, stream in zip(handlers, before, strict=True):
+            if stream is not None:  # None: it wrote there already
+                handler.setStream(stream)

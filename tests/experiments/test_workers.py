@@ -1,5 +1,7 @@
 """Workers of this machine."""
 
+import io
+import logging
 import sys
 from pathlib import Path
 
@@ -29,3 +31,19 @@ def test_what_a_trial_prints_is_kept_in_its_folder_from_all_who_were_at_it(tmp_p
             print("out", number)
             print("err", number, file=sys.stderr)
     assert (tmp_path / "trial" / OUTPUT).read_text() == "out 1\nerr 1\nout 2\nerr 2\n"
+
+
+def test_what_libraries_log_is_kept_there_too_and_shown_again_afterwards(tmp_path: Path) -> None:
+    handler = logging.StreamHandler(shown := io.StringIO())
+    library = logging.getLogger("transformers")
+    library.addHandler(handler)
+    try:
+        for folder in ("a", "b"):
+            with output_kept(tmp_path / folder):
+                library.getChild("modeling_utils").warning(f"LOAD REPORT of {folder}")
+        library.warning("afterwards")
+    finally:
+        library.removeHandler(handler)
+    assert shown.getvalue() == "afterwards\n"
+    for folder in ("a", "b"):
+        assert f"LOAD REPORT of {folder}" in (tmp_path / folder / OUTPUT).read_text()

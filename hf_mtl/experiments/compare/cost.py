@@ -10,7 +10,7 @@ import numpy as np
 from transformers import PrinterCallback, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from hf_mtl.modeling.parameters import training_flops
-from hf_mtl.progress import no_bars
+from hf_mtl.progress import no_bars, no_load_reports
 from hf_mtl.recipe import Recipe
 from hf_mtl.schedules import ParameterGroup
 from hf_mtl.training.run.plan import follow_mixture
@@ -80,7 +80,7 @@ def cost_of(recipe: Recipe, tried: bool, folder: Path) -> Cost:
         UserError: As `run_recipe` would.
     """
     try:
-        with no_bars():
+        with no_bars(), no_load_reports():
             args = make_arguments(recipe, output_dir=str(folder), **UNRECORDED, disable_tqdm=True)
             prepared = prepare(recipe, args, tokenizer_folder=None)
             return _cost(prepared, tried)
