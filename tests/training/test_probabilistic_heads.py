@@ -10,6 +10,7 @@ from hf_mtl import MultiTaskModel, MultiTaskTrainer
 from hf_mtl.balancing import available
 from hf_mtl.modeling.heads.vip import LOG_TAU_BOUNDS
 from tests import tiny
+from tests.modeling.families import some_fast
 from tests.training.trainers import make, parameters, records, same
 
 VIP = {"type": "vip"}
@@ -94,7 +95,7 @@ def test_log_tau_has_a_group_of_its_own(tmp_path: Path) -> None:
     assert sum(len(group["params"]) for group in groups) == len(list(trainer.model.parameters()))
 
 
-@pytest.mark.parametrize("weighting", WEIGHTINGS)
+@pytest.mark.parametrize("weighting", some_fast(WEIGHTINGS, "uw", "gradnorm", "famo", "gls"))
 @pytest.mark.parametrize("one_task", [False, True])
 def test_every_weighting_trains_vip_on_mixed_and_one_task_steps(
     tmp_path: Path, weighting: str, one_task: bool

@@ -10,6 +10,7 @@ from transformers import EvalPrediction
 from hf_mtl import MultiTaskModel, MultiTaskTrainer, Regression
 from hf_mtl.errors import UserError
 from tests import tiny
+from tests.modeling.families import some_fast
 from tests.training.trainers import make, records
 
 LESS_IS_BETTER = ("loss", "topic_loss", "score_rmse", "eval_score_mae_y")
@@ -21,7 +22,10 @@ def with_rmse() -> MultiTaskModel:
     return tiny.model(tasks={**tiny.TASKS, "score": Regression(label=["x", "y"], metrics=metrics)})
 
 
-@pytest.mark.parametrize("metric", [*MORE_IS_BETTER, *LESS_IS_BETTER])
+@pytest.mark.parametrize(
+    "metric",
+    some_fast((*MORE_IS_BETTER, *LESS_IS_BETTER), "average", "worst", "topic_f1_macro", "score_rmse"),
+)
 def test_the_best_model_is_loaded_at_the_end(tmp_path: Path, metric: str) -> None:
     trainer = make(
         tmp_path,

@@ -8,6 +8,7 @@ import torch
 
 from hf_mtl.balancing import available
 from tests import tiny
+from tests.modeling.families import some_fast
 from tests.training.trainers import make, parameters, records, same
 
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -35,7 +36,7 @@ def know_the_beginning(trainer: Any) -> None:
         trainer.weighting.observe(initial_losses=[1.1, 0.7, 1.5])
 
 
-@pytest.mark.parametrize("name", TRAINED)
+@pytest.mark.parametrize("name", some_fast(TRAINED, "gradnorm", "nash_mtl"))  # nine steps: test_balancing_resume
 def test_every_method_trains_for_thirty_steps(tmp_path: Path, name: str) -> None:
     trainer = make(tmp_path, balancing=of(name), max_steps=30, learning_rate=3e-3)
     before = parameters(trainer)
@@ -90,7 +91,7 @@ SECTIONS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("name", SECTIONS)
+@pytest.mark.parametrize("name", some_fast(SECTIONS, "sam_mtl", "gradnorm", "famo+mgda, split", "gls+pcgrad"))
 @pytest.mark.parametrize("head", ["linear", "vip"])
 def test_accumulation_does_not_change_the_update(tmp_path: Path, name: str, head: str) -> None:
     options: dict[str, Any] = {"max_steps": 5, "optim": "sgd", "learning_rate": 0.05, "max_grad_norm": 0.0}
