@@ -38,7 +38,8 @@ def fit_words(figure: "Figure") -> None:
     _grow_for_legends(figure)
     words: dict[Text, str] = {}
     for _ in range(0 if _all_short(figure) else _PASSES):
-        figure.get_layout_engine().execute(figure)  # type: ignore[union-attr]
+        if (layout := figure.get_layout_engine()) is not None:
+            layout.execute(figure)
         long = [(text, room) for text, room in _rooms(figure) if text.get_text() and _length(text) > room]
         for text, room in long:
             _break(text, words.setdefault(text, text.get_text()), room)
@@ -51,10 +52,9 @@ def _all_short(figure: "Figure") -> bool:
 
     They are where none is longer than half of its panel, before names of ticks and a legend make that smaller.
     """
-    all_of = (figure._suptitle, figure._supxlabel, figure._supylabel)  # type: ignore[attr-defined]
-    lengths = [(text, min(figure.bbox.size)) for text in all_of if text is not None]
+    lengths = [(text, min(figure.bbox.size)) for text in _texts(figure, "_suptitle", "_supxlabel", "_supylabel")]
     for panel in figure.axes:
-        lengths += [(text, panel.bbox.width) for text in (panel._left_title, panel.xaxis.label)]  # type: ignore[attr-defined]
+        lengths += [(text, panel.bbox.width) for text in (*_texts(panel, "_left_title"), panel.xaxis.label)]
         lengths.append((panel.yaxis.label, panel.bbox.height))
     return all(_length(text) < room / 2 for text, room in lengths if text.get_text())
 
@@ -64,16 +64,16 @@ def _rooms(figure: "Figure") -> "Iterator[tuple[Text, float]]":
     panels = [axis for axis in figure.axes if axis.get_subplotspec() is not None]
     for panel in panels:
         room, box = _room(panel, panels), panel.get_window_extent()
-        yield panel._left_title, room.right - box.x0 - _SPACE  # type: ignore[attr-defined]
+        yield from ((title, room.right - box.x0 - _SPACE) for title in _texts(panel, "_left_title"))
         yield panel.xaxis.label, _around((box.x0 + box.x1) / 2, room.left, room.right)
         yield panel.yaxis.label, _around((box.y0 + box.y1) / 2, room.bottom, room.top)
-    for text, length in (
-        (figure._suptitle, figure.bbox.width),  # type: ignore[attr-defined]
-        (figure._supxlabel, figure.bbox.width),  # type: ignore[attr-defined]
-        (figure._supylabel, figure.bbox.height),  # type: ignore[attr-defined]
-    ):
-        if text is not None:
-            yield text, length - _SPACE
+    yield from ((text, figure.bbox.width - _SPACE) for text in _texts(figure, "_suptitle", "_supxlabel"))
+    yield from ((text, figure.bbox.height - _SPACE) for text in _texts(figure, "_supylabel"))
+
+
+def _texts(owner: "Figure | Axes", *names: str) -> "list[Text]":
+    """Return texts of a figure or a panel, for which matplotlib has no public name."""
+    return [text for name in names if (text := getattr(owner, name, None)) is not None]
 
 
 def _grow_for_legends(figure: "Figure") -> None:

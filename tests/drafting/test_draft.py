@@ -4,6 +4,7 @@ import csv
 import random
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import datasets
 import pytest
@@ -220,8 +221,11 @@ NOT_WITHOUT = ("mood", "copa", "exam", "odd", "pairs", "stars")
 
 
 def test_rows_whose_lists_do_not_match_are_named(world: Path) -> None:
-    rows = [{"tokens": ["w1", "w2", f"w{number}"], "ner_tags": ["O", "B-X", "O"]} for number in range(40)]
-    rows[7]["ner_tags"], rows[9]["ner_tags"] = ["O"], None  # type: ignore[assignment]
+    tags: dict[int, Any] = {7: ["O"], 9: None}
+    rows = [
+        {"tokens": ["w1", "w2", f"w{number}"], "ner_tags": tags.get(number, ["O", "B-X", "O"])}
+        for number in range(40)
+    ]
     files.write_lines(world / "uneven.jsonl", rows)
     with pytest.raises(DataError, match=r"uneven.jsonl: .* ner_tags, tokens: no token_classification, as .*row 7"):
         draft_recipe(["uneven.jsonl"], "uneven.yaml", "scratch")
