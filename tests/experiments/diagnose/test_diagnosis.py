@@ -105,12 +105,13 @@ def test_runs_of_other_encoders_tasks_and_adapters_read_the_same_rows(world: Pat
         runs.run_recipe(of_world.write_recipe(tmp_path, "own", few, peft=of_world.OWN_ADAPTERS))
         found = diagnose_runs([str(world / "run"), "decoder", "own"], rows=16)
     pairs = {(pair["a"], pair["b"]): pair for pair in found["cka"]}
-    assert np.shape(pairs["run", "decoder"]["linear"]) == (3, 4)
-    assert "by_task" not in pairs["run", "decoder"]
-    assert len(pairs["run", "own"]["by_task"]) == len(of_world.TYPES)
+    run, decoder, own = [item["name"] for item in found["runs"]]
+    assert np.shape(pairs[run, decoder]["linear"]) == (3, 4)
+    assert "by_task" not in pairs[run, decoder]
+    assert len(pairs[run, own]["by_task"]) == len(of_world.TYPES)
     absent = [probe for probe in found["probes"] if probe["model"] is None]
     assert {probe["task"] for probe in absent} == set(of_world.TYPES) - set(few)
-    assert any("own: rows go through the adapter of their own task; those of" in note for note in found["notes"])
+    assert any(f"{own}: rows go through the adapter of their own task; those of" in note for note in found["notes"])
 
 
 def test_runs_are_called_by_what_tells_them_apart(tmp_path: Path) -> None:
