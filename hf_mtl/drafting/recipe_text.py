@@ -93,6 +93,8 @@ def _task(task: Settled, item: "Dataset", folder: Path) -> Iterator[str]:
         yield from comment(other, 4)
     for note in task.notes[:_NOTES]:
         yield from comment(note, 4)
+    if not task.rows.get("test"):
+        yield from comment("No test rows, which train --test and compare need: test_fraction: 0.1 carves some.", 4)
 
 
 def _mixture(datasets: Sequence["Dataset"]) -> Iterator[str]:

@@ -69,6 +69,14 @@ def test_every_type_of_task_is_guessed_with_its_columns(world: Path) -> None:
     }
 
 
+def test_of_tasks_without_test_rows_it_is_said_how_to_have_some(world: Path, tmp_path: Path) -> None:
+    said = "No test rows, which train --test and compare need: test_fraction: 0.1 carves some."
+    assert text_of(world).count(said) == len(GUESSED)
+    for split in ("train", "test"):
+        files.write_csv(tmp_path / f"{split}.csv", [{"text": f"{split} {n}", "label": "ab"[n % 2]} for n in range(60)])
+    assert said not in draft_recipe([str(tmp_path)], str(tmp_path / "recipe.yaml"), "scratch").path.read_text()
+
+
 def test_guesses_say_why_and_doubtful_columns_what_they_may_be(world: Path) -> None:
     said = text_of(world)
     for sentence in (
