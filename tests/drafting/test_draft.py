@@ -73,7 +73,8 @@ def test_of_tasks_without_test_rows_it_is_said_how_to_have_some(world: Path, tmp
     said = "No test rows, which train --test and compare need: test_fraction: 0.1 carves some."
     assert text_of(world).count(said) == len(GUESSED)
     for split in ("train", "test"):
-        files.write_csv(tmp_path / f"{split}.csv", [{"text": f"{split} {n}", "label": "ab"[n % 2]} for n in range(60)])
+        rows = [{"text": f"{split} {number}", "label": "ab"[number % 2]} for number in range(60)]
+        files.write_csv(tmp_path / f"{split}.csv", rows)
     assert said not in draft_recipe([str(tmp_path)], str(tmp_path / "recipe.yaml"), "scratch").path.read_text()
 
 
