@@ -1,9 +1,10 @@
 """The folder of a study: it belongs to one study file, however that was edited since."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, TypeAlias
 
 from hf_mtl.data.columns import name_count
 from hf_mtl.errors import Mistake, RunError, name_classes
@@ -29,6 +30,8 @@ ORIGIN = "origin.json"
 _STUDY = "study.yaml"
 _SWEEP = "sweep.json"
 _MOST_NAMES = 10
+Place: TypeAlias = tuple[Any, ...]
+"""Arm, seed, task and fold of a run."""
 _AGAIN = "Give another output_dir, or have them trained again with --overwrite"
 
 
@@ -96,15 +99,20 @@ def refuse_place(study: Study, file: str | Path, overwrite: bool = False) -> lis
 def to_be_replaced(study: Study, trials: Sequence[Trial]) -> list[str]:
     """Return the names of trials in whose places there are finished runs of other settings or data.
 
+    Once that was allowed, a trial is the folder's own, and it is not asked again.
+
     Args:
         study: The study.
         trials: Its trials.
     """
-    held, done = _identities(study.folder / TRIALS), _done(study.folder)
+    agreed, finished = _identities(study.folder / TRIALS), _finished(study.folder)
+    done = {identity for of_place in finished.values() for identity in of_place}
     return [
         trial.name
         for trial in trials
-        if (old := held.get(trial.claim, trial.identity)) != trial.identity and old in done
+        if trial.identity not in done
+        and agreed.get(trial.claim) != trial.identity
+        and finished.get(_place_of(trial.key))
     ]
 
 
@@ -132,7 +140,20 @@ def _seen_from(folder: Path, file: str | Path) -> str:
 
 def _done(folder: Path) -> set[str]:
     """Return the identities of finished runs."""
-    return {str(item.get("identity")) for item in read_records(folder / RESULTS) if item.get("kind") == RUN}
+    return {identity for of_place in _finished(folder).values() for identity in of_place}
+
+
+def _finished(folder: Path) -> dict[Place, set[str]]:
+    """Return the identities of finished runs by their places."""
+    found: dict[Place, set[str]] = {}
+    for record in read_records(folder / RESULTS):
+        if record.get("kind") == RUN:
+            found.setdefault(_place_of(record), set()).add(str(record.get("identity")))
+    return found
+
+
+def _place_of(key: Mapping[str, Any]) -> Place:
+    return tuple(key.get(name) for name in ("arm", "seed", "task", "fold"))
 
 
 def is_known(study: Study) -> bool:

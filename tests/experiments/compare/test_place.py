@@ -32,10 +32,10 @@ def begun(path: Path, *overrides: str, overwrite: bool = False) -> list[str]:
     return said
 
 
-def finished(path: Path) -> Path:
+def finished(path: Path, *overrides: str) -> Path:
     """A study that is done, as far as its records tell; returns its folder."""
-    begun(path)
-    study = load_study(path)
+    begun(path, *overrides, overwrite=True)
+    study = load_study(path, overrides)
     for trial in trials_of(study):
         Ledger(study.folder).add({"kind": "run", **trial.key, "identity": trial.identity, "steps": 6, "wall": 1.0})
     return study.folder
@@ -81,6 +81,36 @@ def test_the_same_file_goes_on_however_it_was_edited_and_replaces_no_finished_ru
     assert begun(path) == []  # once said is enough
     with pytest.raises(RunError, match="holds runs of other settings or data: "):
         begun(path, "set.training.max_steps=9")
+
+
+def test_runs_of_an_arm_that_was_dropped_are_not_replaced_unasked_when_it_comes_back(tmp_path: Path) -> None:
+    path = write_study(tmp_path, arms=ARMS)
+    finished(path)
+    assert begun(edited(path, arms={"uw": {}})) == []
+    edited(path, arms=FASTER)
+    with pytest.raises(RunError, match="holds runs of other settings or data: 1 finished run, ew seed 0"):
+        begun(path)
+    assert begun(edited(path, arms=ARMS)) == []
+
+
+def test_what_was_allowed_for_some_settings_is_asked_again_for_others(tmp_path: Path) -> None:
+    path, other, third = write_study(tmp_path, arms=ARMS), "set.training.max_steps=9", "set.training.max_steps=12"
+    finished(path)
+    assert begun(path, other, overwrite=True)
+    assert begun(path, other) == []  # as its workers do, and whoever goes on
+    with pytest.raises(RunError, match="holds runs of other settings"):
+        begun(path, third)
+    assert begun(path) == []
+    with pytest.raises(RunError, match="holds runs of other settings"):
+        begun(path, other)
+
+
+def test_nobody_is_asked_where_all_is_done_already(tmp_path: Path) -> None:
+    path, other = write_study(tmp_path, arms=ARMS), "set.training.max_steps=9"
+    finished(path)
+    finished(path, other)
+    assert begun(path) == begun(path, other) == []
+    assert "other settings" not in show(path)
 
 
 def test_a_file_that_asks_for_all_that_is_there_is_the_same_study(tmp_path: Path) -> None:

@@ -33,8 +33,10 @@ class Runs:
         if self.killed == "in between":
             raise KeyboardInterrupt
         with run.record.replacing("results.json") as path:
-            path.write_text("{}")
+            path.write_text(f'{{"of": "{recipe}"}}')
         run.settle()
+        if self.killed == "after":
+            raise KeyboardInterrupt
 
     def train(self, name: str, killed: str = "never") -> str:
         """Train a recipe, and tell how it was begun."""
@@ -64,7 +66,7 @@ def test_a_run_that_was_killed_goes_on(here: Runs) -> None:
     assert here.train("a") == "resume"
 
 
-@pytest.mark.parametrize("killed", ["before", "in between", "never"])
+@pytest.mark.parametrize("killed", ["before", "in between", "after", "never"])
 def test_a_run_of_another_recipe_is_replaced_once_wherever_that_is_killed(killed: str, here: Runs) -> None:
     here.train("a")
     assert here.train("b", killed) == "overwrite"
@@ -82,6 +84,31 @@ def test_a_third_recipe_takes_the_place_of_what_is_really_there(killed: str, her
     assert here.train("c") == "resume"
     here.train("b", killed)
     assert here.train("c") == ("resume" if killed == "before" else "overwrite")
+    assert here.holds == "c"
+
+
+@pytest.mark.parametrize("third", ["before", "in between", "after"])
+@pytest.mark.parametrize("second", ["before", "in between", "after"])
+@pytest.mark.parametrize("first", ["in between", "after"])
+def test_what_is_in_a_folder_is_known_after_any_kills(first: str, second: str, third: str, here: Runs) -> None:
+    here.train("a", first)
+    here.train("b", second)
+    here.train("c", third)
+    for name in "abc":
+        held = {"a": first, "b": second, "c": third}
+        last = next(name for name in "cba" if held[name] != "before")
+        assert is_lost(here.folder, f"of {name}") == (name != last)
+    assert here.train("c") == ("overwrite" if third == "before" else "resume")
+    assert here.holds == "c"
+
+
+def test_a_run_that_ended_before_that_was_noted_is_not_taken_for_the_one_that_it_replaced(here: Runs) -> None:
+    here.train("a")
+    here.train("b", "after")
+    assert is_lost(here.folder, "of a")
+    assert not put_back(here.folder, "of a")
+    assert here.holds == "b"
+    assert here.train("c") == "overwrite"
     assert here.holds == "c"
 
 
