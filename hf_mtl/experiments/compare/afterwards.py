@@ -10,6 +10,7 @@ from hf_mtl.experiments.compare.contenders import merged_arm
 from hf_mtl.experiments.compare.ledger import MERGED, ROWS, RUN, Ledger
 from hf_mtl.experiments.compare.load import Study
 from hf_mtl.experiments.compare.records import baselines_of
+from hf_mtl.experiments.compare.trial_run import is_lost
 from hf_mtl.experiments.compare.trials import Trial
 from hf_mtl.experiments.identity import digest
 from hf_mtl.experiments.results import Record
@@ -24,9 +25,11 @@ class Side(NamedTuple):
 
     Args:
         runs: The record and the folder of each of its runs.
+        there: Whether each folder holds that run, and not another that was made in its place.
     """
 
     runs: list[tuple[Record, Path]]
+    there: list[bool]
 
     @property
     def identities(self) -> list[str]:
@@ -92,6 +95,9 @@ def add_merged(study: Study, ledger: Ledger, trials: Sequence[Trial], say: Calla
         # What is known stays known where the runs' folders are gone, as runs do.
         found |= {identity for identity in of_methods.values() if identity is not None} & known
         missing = [method for method, identity in of_methods.items() if identity not in known]
+        if missing and not all(side.there):
+            say(f"The single-task runs of seed {seed} were not merged: other runs have taken the place of some.")
+            continue
         try:
             for record in merged_records(study.folder, folders, records, missing, allow_code=study.allow_code):
                 found.add(record["identity"])
@@ -117,7 +123,7 @@ def add_baselines(study: Study, ledger: Ledger, trials: Sequence[Trial], say: Ca
         return
     for side in _sides(study, ledger, trials, study.reference).values():
         for record, folder in side.runs:
-            if record.get("baselines") is not None or not record["scores"]["test"]:
+            if record.get("baselines") is not None or not record["scores"]["test"] or not all(side.there):
                 continue
             try:
                 found = evaluate_run(folder, split="test", baselines=True, allow_code=study.allow_code)
@@ -151,7 +157,7 @@ def add_rows(study: Study, ledger: Ledger, trials: Sequence[Trial], merged: Coll
         if _is_whole(have, pair.mine, pair.theirs):
             continue
         folders = [folder for side in (pair.mine, pair.theirs) for folder in side.folders.values()]
-        if not all((folder / TEST_ROWS).exists() for folder in folders):
+        if not all([*pair.mine.there, *pair.theirs.there, *((folder / TEST_ROWS).exists() for folder in folders)]):
             continue
         seed, fold = pair.unit
         found = compare_rows(
@@ -202,8 +208,10 @@ def _sides(study: Study, ledger: Ledger, trials: Sequence[Trial], arm: str) -> d
     for trial in trials:
         record = records.get(trial.claim)
         if trial.arm.name == arm and record is not None and record["kind"] == RUN:
-            side = found.setdefault((trial.seed, trial.fold), Side([]))
-            side.runs.append((record, study.folder / trial.place))
+            side = found.setdefault((trial.seed, trial.fold), Side([], []))
+            folder = study.folder / trial.place
+            side.runs.append((record, folder))
+            side.there.append(not is_lost(folder, trial.identity))
     return found
 
 
@@ -211,12 +219,13 @@ def _merged_sides(study: Study, ledger: Ledger, identities: Collection[str]) -> 
     """Return the merged models, by method, and by seed and fold."""
     if not identities:
         return {}
-    from hf_mtl.experiments.merging import merged_folder
+    from hf_mtl.experiments.merging import merged_folder, merged_in
 
     found: dict[str, dict[Unit, Side]] = {}
     for record in ledger.results.all():
         if record.get("kind") == MERGED and record["identity"] in identities:
-            side = Side([(record, merged_folder(study.folder, record))])
+            folder = merged_folder(study.folder, record)
+            side = Side([(record, folder)], [merged_in(folder) == record["identity"]])
             found.setdefault(record["arm"], {})[record["seed"], record["fold"]] = side
     return found
 

@@ -69,6 +69,16 @@ def merged_folder(study: Path, record: Record) -> Path:
     return study / "runs" / str(record["arm"]) / name
 
 
+def merged_in(folder: Path) -> str | None:
+    """Return the identity of the merged model in a folder; None: there is none, or its runs were not known.
+
+    Args:
+        folder: The folder.
+    """
+    found = (_record_of(folder) or {}).get("identity")
+    return None if found is None else str(found)
+
+
 def _record_of(place: Path) -> Record | None:
     """Read the record of a merged model; None where there is no whole one."""
     try:

@@ -6,8 +6,10 @@ from hf_mtl.experiments.answer.lines import read_records
 from hf_mtl.experiments.compare.afterwards import add_baselines, add_merged, add_rows, report_on
 from hf_mtl.experiments.compare.ledger import Ledger
 from hf_mtl.experiments.compare.load import load_study
+from hf_mtl.experiments.compare.trial_run import TRIAL
 from hf_mtl.experiments.compare.trials import Trial
 from hf_mtl.experiments.compare.work import Worker
+from hf_mtl.reporting.json_files import write_json_atomic
 from tests.experiments.compare.conftest import Done
 from tests.experiments.compare.world import write_study
 from tests.experiments.merging.singles import backbone
@@ -41,6 +43,23 @@ def test_what_a_killed_process_has_left_out_of_the_rows_is_added(
         for _ in range(2):
             add_rows(done.study, ledger, trials)
         assert [record for record in ledger.results.all() if record["kind"] == "rows"] == rows
+
+
+def test_rows_of_another_run_in_a_trials_place_are_not_compared(
+    done: Done, trials: list[Trial], tmp_path: Path
+) -> None:
+    ledger = Ledger(tmp_path)
+    for record in done.ledger.results.all():
+        if record["kind"] != "rows":
+            ledger.add(record)
+    place = next(done.study.folder / trial.place for trial in trials if trial.arm.name == "uw") / TRIAL
+    before = place.read_text()
+    try:
+        write_json_atomic(place, {"identity": "of other settings"})
+        add_rows(done.study, ledger, trials)
+        assert not [record for record in ledger.results.all() if record["kind"] == "rows"]
+    finally:
+        place.write_text(before)
 
 
 def test_a_task_without_test_rows_takes_none_from_others(tmp_path: Path) -> None:
