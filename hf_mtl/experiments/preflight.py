@@ -1,6 +1,6 @@
 """The data and models of recipes, looked at before the first run: what is wrong there would fail it much later."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from tempfile import TemporaryDirectory
@@ -16,32 +16,35 @@ OF_ROWS = ("tasks", "data", "model")
 """The sections that decide over rows and tokens."""
 
 
-def prepared_once(recipes: Iterable[tuple[str, Recipe]]) -> Iterator[tuple[str, Prepared]]:
-    """Load the rows and the tokenizer of recipes and make their models, as their runs will.
+class Looks:
+    """Loads the rows and the tokenizer of recipes and makes their models, as their runs will.
 
     Those with the same rows are loaded once. Each model is made, and dropped again.
-
-    Args:
-        recipes: The key of each in its file, to name in mistakes; empty: none is needed; and the recipe.
-
-    Yields:
-        The key of each, and what was loaded.
-
-    Raises:
-        UserError: If they cannot be used.
     """
-    seen: dict[str, Prepared] = {}
-    for key, recipe in recipes:
+
+    def __init__(self) -> None:
+        self._seen: dict[str, Prepared] = {}
+
+    def at(self, recipe: Recipe, key: str = "") -> Prepared:
+        """Look at a recipe.
+
+        Args:
+            recipe: The recipe.
+            key: Its key in its file, to name in mistakes; empty: none is needed.
+
+        Raises:
+            UserError: If its rows cannot be used, or its model cannot be made.
+        """
         sections = recipe.to_dict()
         with _said_of(key), no_bars():
             args = make_arguments(recipe)
             # Seeds too, by which rows are carved and drawn.
             mine = digest([*(sections.get(name) for name in OF_ROWS), args.data_seed, args.seed])
-            if mine not in seen:
-                seen[mine] = prepare(recipe, args, tokenizer_folder=None)
-            prepared = replace(seen[mine], recipe=recipe, args=args)
+            if mine not in self._seen:
+                self._seen[mine] = prepare(recipe, args, tokenizer_folder=None)
+            prepared = replace(self._seen[mine], recipe=recipe, args=args)
             _refuse_unbuildable(prepared)
-        yield key, prepared
+        return prepared
 
 
 def _refuse_unbuildable(prepared: Prepared) -> None:

@@ -10,7 +10,7 @@ from hf_mtl.errors import DataError, Mistake, RecipeError, RunError
 from hf_mtl.experiments.compare.costs import refuse_untested
 from hf_mtl.experiments.compare.load import Study
 from hf_mtl.experiments.compare.trials import with_trial
-from hf_mtl.experiments.preflight import prepared_once
+from hf_mtl.experiments.preflight import Looks
 from hf_mtl.recipe import Recipe
 from hf_mtl.recipe.load import recipe_of
 from hf_mtl.recipe.plugins import Code
@@ -45,7 +45,9 @@ def refuse_unusable(study: Study) -> None:
     for _, recipe in recipes:
         _refuse_place(study, recipe)
     rows: dict[str, Fingerprint] = {}
-    for key, prepared in prepared_once(recipes):
+    looks = Looks()
+    for key, recipe in recipes:
+        prepared = looks.at(recipe, key)
         if file.folds is not None:
             _refuse_small_folds(study, file.folds, prepared)
         if not key:

@@ -9,6 +9,12 @@ from hf_mtl.experiments.merging.records import merged_folder, merged_identity, m
 from hf_mtl.experiments.merging.refusals import merging_mistakes
 
 __all__ = [
-    *("METHODS", "SCALES", "merge", "merging_mistakes"),
-    *("merged_folder", "merged_identity", "merged_in", "merged_records"),
+    "METHODS",
+    "SCALES",
+    "merge",
+    "merged_folder",
+    "merged_identity",
+    "merged_in",
+    "merged_records",
+    "merging_mistakes",
 ]

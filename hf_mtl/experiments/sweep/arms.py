@@ -155,13 +155,21 @@ def space_mistakes(arm: Arm) -> list[Mistake]:
             (key, (_, where)), *_ = changes.items()
             for item in error.mistakes:
                 # The mistake may be said of another key, which does not go with this one.
-                place = item if item.where == str(where) else _beside(item, key, str(where))
+                place = beside(item, key, str(where))
                 found.setdefault((place.key, place.problem), place)
     return list(found.values())
 
 
-def _beside(mistake: Mistake, key: str, where: str) -> Mistake:
-    """Say of a mistake of another key that a searched value brings it about."""
+def beside(mistake: Mistake, key: str, where: str) -> Mistake:
+    """Say of a mistake of another key that a searched value brings it about.
+
+    Args:
+        mistake: The mistake.
+        key: The searched key.
+        where: The place of its value.
+    """
+    if mistake.where == where:
+        return mistake
     return replace(mistake, where=where, problem=f"{mistake.problem}, with a value that is searched for {key}")
 
 

@@ -155,9 +155,19 @@ def test_data_that_cannot_be_used_end_a_sweep_before_it_begins(tmp_path: Path) -
     ids=["everywhere", "searched", "an arm"],
 )
 def test_a_model_that_cannot_be_made_ends_it_likewise(keys: dict[str, Any], tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"sweep.yaml:\d+: arms\.(base|last)\.model\.freeze: found 99"):
+    with pytest.raises(UserError, match=r"sweep.yaml:\d+: (arms\.(base|last)\.)?model\.freeze: found 99"):
         run_sweep(worlds.write(tmp_path, **keys))
     assert not (tmp_path / "out").exists()
+
+
+def test_a_value_is_refused_only_where_it_goes_with_no_other_that_is_searched(tmp_path: Path) -> None:
+    size = {"choices": [16, 18]}  # the backbone of the tests has 2 heads of attention
+    keys = {"model.backbone.num_attention_heads": {"choices": [2, 3]}}
+    with pytest.raises(UserError, match=r"sweep.yaml:\d+: .*attention heads.*searched for model.backbone.num_atten"):
+        run_sweep(worlds.write(tmp_path, trials=1, search=keys), run=worlds.recording([]))
+    assert not (tmp_path / "out").exists()
+    both = worlds.write(tmp_path, trials=1, search={**keys, "model.backbone.hidden_size": size})
+    run_sweep(both, run=worlds.recording([]), report=False)
 
 
 def test_a_score_without_validation_rows_ends_it_likewise(tmp_path: Path) -> None:
