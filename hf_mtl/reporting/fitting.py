@@ -90,11 +90,12 @@ def _texts(owner: "Figure | Axes", *names: str) -> "list[Text]":
 
 
 def _grow_for_legends(figure: "Figure") -> None:
-    """Leave the panels at least half of the width that the figure was made with."""
+    """Leave the panels half of the width that the figure was made with, and a legend below them as much as it needs."""
     legends = [legend for axis in figure.axes if (legend := axis.get_legend()) is not None]
     outside = [legend for legend in legends if legend.get_bbox_to_anchor().x0 > legend.axes.bbox.x1]
     widest = max((legend.get_window_extent().width for legend in outside), default=0.0)
-    lacking = widest - figure.bbox.width / 2
+    below = max((legend.get_window_extent().width for legend in figure.legends), default=0.0)
+    lacking = max(widest - figure.bbox.width / 2, below + _SPACE - figure.bbox.width)
     if lacking > 0:
         figure.set_figwidth(figure.get_figwidth() + lacking / figure.dpi)
 

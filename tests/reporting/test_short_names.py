@@ -20,11 +20,11 @@ def tasks_of(letters: int, count: int) -> list[str]:
     return [("a_task_of_many_words_" * 5)[: letters - 2] + f"{number:02}" for number in range(count)]
 
 
-def answer_of(letters: int, count: int, arm_letters: int) -> Answer:
-    tasks, arm = tasks_of(letters, count), "x" * arm_letters
+def answer_of(letters: int, count: int, arm_letters: int, arms: str = "x") -> Answer:
+    tasks, names = tasks_of(letters, count), [arm * arm_letters for arm in arms]
     cosines = {"/".join(pair): -0.1 for pair in combinations(tasks, 2)}
-    records = study({arm: dict.fromkeys(tasks, 0.1)}, seeds=2, tasks=tasks, cosines=cosines)
-    return answer(records, asked(arm, seeds=2))
+    records = study({name: dict.fromkeys(tasks, 0.1) for name in names}, seeds=2, tasks=tasks, cosines=cosines)
+    return answer(records, asked(*names, seeds=2))
 
 
 @pytest.fixture
@@ -43,6 +43,14 @@ def test_no_name_is_cut_off_in_the_figures_of_a_study(
         assert_words_fit(saved[-1])
     panel, *_, bar = saved[1].axes
     assert not panel._left_title.get_window_extent().overlaps(bar.get_tightbbox())
+
+
+def test_names_of_many_arms_fit_above_and_below_panels(saved: list[Figure], tmp_path: Path) -> None:
+    found = answer_of(50, 2, 49, arms="mwxy")
+    for draw in (figures.curves, figures.conflicts):
+        draw(tmp_path / "x.png", found)
+        assert_words_fit(saved[-1])
+    assert saved[0].legends[0].get_window_extent().width < saved[0].bbox.width
 
 
 @pytest.mark.parametrize("size", SIZES)
