@@ -90,7 +90,7 @@ def _texts(owner: "Figure | Axes", *names: str) -> "list[Text]":
 
 
 def _grow_for_legends(figure: "Figure") -> None:
-    """Leave the panels half of the width that the figure was made with, and a legend below them as much as it needs."""
+    """Leave the panels half of the width that the figure was made with, and a legend below them its own width."""
     legends = [legend for axis in figure.axes if (legend := axis.get_legend()) is not None]
     outside = [legend for legend in legends if legend.get_bbox_to_anchor().x0 > legend.axes.bbox.x1]
     widest = max((legend.get_window_extent().width for legend in outside), default=0.0)
