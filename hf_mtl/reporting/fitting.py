@@ -1,11 +1,15 @@
 """Fit the words of a figure into it: what is longer than its room is broken into lines."""
 
 import textwrap
+import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
+from hf_mtl.reporting.short_names import tick_names
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
     from matplotlib.text import Text
 
@@ -13,6 +17,8 @@ _SPACE = 6
 """Pixels that stay free beside a text."""
 _FEWEST = 8
 """Letters of a line, however little room there is."""
+_NAMES = 0.6
+"""Inches of names of ticks that every figure has room for."""
 _PASSES = 3
 """Each line more makes the panels smaller, and with them the room of other words."""
 
@@ -29,22 +35,30 @@ class _Box(NamedTuple):
 def fit_words(figure: "Figure") -> None:
     """Break titles and names of axes that would leave the figure or reach into the next panel.
 
-    matplotlib gives them no room of their own: it cuts them off at the edge. A legend has room, which is taken from
-    the panels; for a wide one the figure grows.
+    matplotlib gives them no room of their own: it cuts them off at the edge. A legend and the names of ticks have
+    room, which is taken from the panels; for long ones the figure grows.
 
     Args:
         figure: The figure, complete.
     """
     _grow_for_legends(figure)
+    _grow_for_ticks(figure)
     words: dict[Text, str] = {}
     for _ in range(0 if _all_short(figure) else _PASSES):
-        if (layout := figure.get_layout_engine()) is not None:
-            layout.execute(figure)
+        _lay_out(figure)
         long = [(text, room) for text, room in _rooms(figure) if text.get_text() and _length(text) > room]
         for text, room in long:
             _break(text, words.setdefault(text, text.get_text()), room)
         if not long:
             break
+
+
+def _lay_out(figure: "Figure") -> None:
+    """Give the panels their places; where a long title leaves them none, they get some once it is broken."""
+    if (layout := figure.get_layout_engine()) is not None:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="constrained_layout not applied")
+            layout.execute(figure)
 
 
 def _all_short(figure: "Figure") -> bool:
@@ -61,9 +75,8 @@ def _all_short(figure: "Figure") -> bool:
 
 def _rooms(figure: "Figure") -> "Iterator[tuple[Text, float]]":
     """Give the words that have no room of their own, each with the pixels that it may be long."""
-    panels = [axis for axis in figure.axes if axis.get_subplotspec() is not None]
-    for panel in panels:
-        room, box = _room(panel, panels), panel.get_window_extent()
+    for panel in [axis for axis in figure.axes if axis.get_subplotspec() is not None]:
+        room, box = _room(panel), panel.get_window_extent()
         yield from ((title, room.right - box.x0 - _SPACE) for title in _texts(panel, "_left_title"))
         yield panel.xaxis.label, _around((box.x0 + box.x1) / 2, room.left, room.right)
         yield panel.yaxis.label, _around((box.y0 + box.y1) / 2, room.bottom, room.top)
@@ -77,23 +90,51 @@ def _texts(owner: "Figure | Axes", *names: str) -> "list[Text]":
 
 
 def _grow_for_legends(figure: "Figure") -> None:
-    """Leave the panels at least half of the width that the figure was made with."""
+    """Leave the panels half of the width that the figure was made with, and a legend below them its own width."""
     legends = [legend for axis in figure.axes if (legend := axis.get_legend()) is not None]
     outside = [legend for legend in legends if legend.get_bbox_to_anchor().x0 > legend.axes.bbox.x1]
     widest = max((legend.get_window_extent().width for legend in outside), default=0.0)
-    lacking = widest - figure.bbox.width / 2
+    below = max((legend.get_window_extent().width for legend in figure.legends), default=0.0)
+    lacking = max(widest - figure.bbox.width / 2, below + _SPACE - figure.bbox.width)
     if lacking > 0:
         figure.set_figwidth(figure.get_figwidth() + lacking / figure.dpi)
 
 
-def _room(panel: "Axes", panels: "list[Axes]") -> _Box:
-    """Return the space of a panel, up to the panels beside it or the edges of the figure."""
+def _grow_for_ticks(figure: "Figure") -> None:
+    """Keep the panels as large as they are beside short names of ticks."""
+    beside: dict[int, float] = {}
+    below: dict[int, float] = {}
+    for panel in figure.axes:
+        if (place := panel.get_subplotspec()) is not None:
+            column, row = place.colspan.start, place.rowspan.start
+            # Slanted names below a panel reach out on its left.
+            wide = max(_longest(axis, "width") for axis in (panel.xaxis, panel.yaxis))
+            beside[column] = max(beside.get(column, 0.0), wide)
+            below[row] = max(below.get(row, 0.0), _longest(panel.xaxis, "height"))
+    wider, higher = (sum(max(0.0, one / figure.dpi - _NAMES) for one in each.values()) for each in (beside, below))
+    if wider or higher:
+        width, height = figure.get_size_inches()
+        figure.set_size_inches(width + wider, height + higher)
+
+
+def _longest(axis: "Axis", side: str) -> float:
+    """Return how far the names of ticks reach, 0 where these have no names."""
+    if not tick_names(axis):
+        return 0.0
+    return max((float(getattr(text.get_window_extent(), side)) for text in axis.get_ticklabels()), default=0.0)
+
+
+def _room(panel: "Axes") -> _Box:
+    """Return the space of a panel, up to the panels and colour bars beside it or the edges of the figure."""
     whole, own = panel.figure.bbox, panel.get_subplotspec()
     assert own is not None
     left, bottom, right, top = whole.x0, whole.y0, whole.x1, whole.y1
-    for other in panels:
+    for other in panel.figure.axes:
         spec, box = other.get_subplotspec(), other.get_tightbbox(for_layout_only=True)
-        if spec is None or box is None:
+        if box is None:
+            continue
+        if spec is None:  # a colour bar of all panels, right of them
+            right = min(right, box.x0) if other.bbox.x0 > panel.bbox.x1 else right
             continue
         if spec.rowspan.start == own.rowspan.start:
             left = max(left, box.x1) if spec.colspan.start < own.colspan.start else left

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hf_mtl.reporting.atomic import replacing
 from hf_mtl.reporting.fitting import fit_words
+from hf_mtl.reporting.short_names import shorten_names
 from hf_mtl.shown import visible
 
 if TYPE_CHECKING:
@@ -157,6 +158,7 @@ def plain_name(text: "Text") -> None:
 
 def save(figure: "Figure", path: str | Path) -> None:
     """Write a figure, whole or not at all; the suffix says in what format. A PNG says who drew it."""
+    shorten_names(figure)
     fit_words(figure)
     drawn_by = {"Software": "hf_mtl"} if Path(path).suffix == ".png" else None
     with replacing(path) as temporary:
