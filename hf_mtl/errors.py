@@ -1,5 +1,6 @@
 """One tree of exceptions; each names the exit code of a command that it ends."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -200,7 +201,7 @@ def known(
     """
     names = sorted(names)
     meant = {**also, **{name: name for name in names}}
-    near = get_close_matches(str(found), meant, n=1, cutoff=0.6)
+    near = near_names(meant, str(found), cutoff=0.6)
     hint = f" Did you mean '{meant[near[0]]}'?" if near else ""
     return f"{what}: {', '.join(names) or 'none'}.{hint}"
 
@@ -213,8 +214,29 @@ def nearest(names: Iterable[str], found: str) -> str:
         found: What the user wrote.
     """
     names = list(names)
-    near = get_close_matches(found, names, n=5, cutoff=0.5) if len(names) > _MANY else []
+    near = near_names(names, found, cutoff=0.5) if len(names) > _MANY else []
     return known(near, found, f"Of {len(names)} the nearest") if near else known(names, found)
+
+
+def near_names(names: Iterable[str], found: str, cutoff: float) -> list[str]:
+    """Return at most five names that are near to what was found, the nearest first.
+
+    Capitals, and signs and blanks between words, make no difference but between names that are else alike.
+
+    Args:
+        names: The names.
+        found: What the user wrote.
+        cutoff: How alike they must be, from 0 to 1.
+    """
+    by_letters: dict[str, list[str]] = {}
+    for name in names:
+        by_letters.setdefault(_letters(name), []).append(name)
+    near = get_close_matches(_letters(found), by_letters, n=5, cutoff=cutoff)
+    return [name for word in near for name in get_close_matches(found, by_letters[word], n=5, cutoff=0)][:5]
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[-_\s]", "", name).casefold() or name
 
 
 def is_or_are(key: str) -> str:

@@ -3,12 +3,11 @@
 import json
 import typing
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from hf_mtl.errors import Mistake, nearest
+from hf_mtl.errors import Mistake, near_names, nearest
 from hf_mtl.plain import KeyPath, describe, dotted
 
 MOST_MISTAKES = 50
@@ -72,7 +71,7 @@ def _translate(model: type[BaseModel], errors: list[Any], data: Any, key: KeyPat
             return [*mistakes, Mistake(dotted(key), f"and at {len(groups) - number:,} more places")]
         firm = [error for error in group if not _is_mismatch(error)]
         if firm:
-            mistakes.extend(_firm(model, error, path, key) for error in firm)
+            mistakes.extend(_firm(model, error, path, key, data) for error in firm)
         elif path not in above:
             mistakes.append(_mismatch(group, _value(data, path), key + path))
     return mistakes
@@ -125,7 +124,7 @@ def _mismatch(group: list[Error], found: Any, key: KeyPath) -> Mistake:
     shapes = list(dict.fromkeys(_SHAPES[error["type"]] for error in group if error["type"] in _SHAPES))
     if words and not shapes:
         return Mistake(dotted(key), f"unknown value {describe(found)}", nearest(words, str(found)))
-    near = get_close_matches(str(found), words, n=1)
+    near = near_names(words, str(found), cutoff=0.6)
     allowed = [*shapes, *(f"'{word}'" for word in words)]
     text = allowed[0] if len(allowed) == 1 else f"{', '.join(allowed[:-1])} or {allowed[-1]}"
     hint = f" Did you mean '{near[0]}'?" if near else ""
@@ -138,13 +137,13 @@ def _words(error: Error) -> list[str]:
     return [word.strip("'") for word in error["ctx"]["expected"].replace(" or ", ", ").split(", ")]
 
 
-def _firm(model: type[BaseModel], error: Error, path: KeyPath, key: KeyPath) -> Mistake:
+def _firm(model: type[BaseModel], error: Error, path: KeyPath, key: KeyPath, data: Any) -> Mistake:
     """Return a mistake that is not only a question of type."""
     full, kind = dotted(key + path), error["type"]
     if kind == "extra_forbidden":
         fields = _fields_at(model, path[:-1])
-        inner = {str(name): at for name, field in fields.items() for at in _sections_in(field.annotation)}
-        return unknown_key(full, str(path[-1]), map(str, fields), inner)
+        home = _home(fields, str(path[-1]), _value(data, path[:-1]))
+        return unknown_key(full, str(path[-1]), map(str, fields), home)
     if kind == "literal_error":  # of a key, not of a value
         return unknown_key(full, str(path[-1]), _words(error))
     if kind == "missing":
@@ -162,21 +161,29 @@ def _number(limit: float) -> str:
     return str(int(limit)) if limit == int(limit) else str(limit)
 
 
-def unknown_key(
-    key: str, name: str, names: typing.Iterable[str], inner: typing.Mapping[str, type[BaseModel]] | None = None
-) -> Mistake:
+def unknown_key(key: str, name: str, names: typing.Iterable[str], home: str | None = None) -> Mistake:
     """Return the mistake of a key that is not known where it stands.
 
     Args:
         key: The whole dotted key.
         name: Its last part.
         names: The keys that are known there.
-        inner: Sections that lie there, of which one may be where the key belongs.
+        home: One of them, below which it belongs.
     """
-    homes = [section for section, model in (inner or {}).items() if name in model.model_fields]
-    place = dotted((*key.split(".")[:-1], homes[0], name)) if homes else ""
-    remedy = f"It belongs to {homes[0]}: write {place}." if homes else nearest(names, name)
-    return Mistake(key, f"unknown key '{name}'", remedy)
+    if home is None:
+        return Mistake(key, f"unknown key '{name}'", nearest(names, name))
+    place = dotted((*key.split(".")[:-1], home, name))
+    return Mistake(key, f"unknown key '{name}'", f"It belongs to {home}: write {place}.")
+
+
+def _home(fields: Mapping[str | int, Any], name: str, beside: Mapping[str, Any]) -> str | None:
+    """Find the section of one level below that has a key, and either is given or needs no other key."""
+    for section, field in fields.items():
+        for model in _sections_in(field.annotation):
+            needed = {other for other, at in model.model_fields.items() if at.is_required()} - {name}
+            if name in model.model_fields and (not needed or isinstance(beside.get(str(section)), Mapping)):
+                return str(section)
+    return None
 
 
 def _fields_at(model: type[BaseModel], path: KeyPath) -> dict[str | int, Any]:

@@ -31,7 +31,7 @@ def without_missing(loaded: Loaded, spellings: Mapping[str, list[str]], key: str
     )
     splits, notes = dict(loaded.splits), []
     for column, words in spellings.items():
-        counts = dict.fromkeys(words, 0)
+        counts = dict.fromkeys((word.strip() for word in words), 0)
         for split, part in splits.items():
             if column in part.column_names:
                 splits[split] = _without(part, column, counts)

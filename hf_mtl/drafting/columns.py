@@ -14,7 +14,7 @@ from hf_mtl.data.blank import blank_texts
 from hf_mtl.data.columns import arrow_column, flat_lists, is_list, is_text, null_mask, plain_values
 from hf_mtl.data.missing_values import without_words
 from hf_mtl.data.spelling import number_types
-from hf_mtl.drafting.odd_values import odd_values
+from hf_mtl.drafting.odd_values import mean_nothing, odd_values
 
 Kind: TypeAlias = Literal[
     "empty",
@@ -64,7 +64,7 @@ class Column:
         names: The classes that the dataset declares, for values or for the elements of lists.
         words: Words of a text, on average.
         blank: Rows whose text is missing or has nothing to see.
-        odd: Words in a column of numbers, with the number of their rows; no values.
+        odd: Words in a column of numbers, with the number of their rows; no values, but in a column of ``classes``.
     """
 
     name: str
@@ -146,7 +146,7 @@ def _as_numbers(name: str, values: pa.Array) -> tuple[pa.Array, dict[str, int]]:
     """Read the numbers that a file without types spells, as training reads them in a column of labels.
 
     Returns:
-        The numbers, or the texts; and the words among many different numbers, which are no values then.
+        The numbers, or the texts; and the words among them, which are no values where there are numbers.
     """
     numbers = _numbers(values)
     odd = odd_values(values) if numbers is None else {}
@@ -155,9 +155,12 @@ def _as_numbers(name: str, values: pa.Array) -> tuple[pa.Array, dict[str, int]]:
     if numbers is None:
         return values, {}
     there = numbers.drop_null()
-    # Few numbers beside a word are classes, of which the word may be one.
-    few = odd and _number_kind(name, there, len(pc.unique(there)))[0] in ("whole", "truth")
-    return (values, {}) if few else (numbers, odd)
+    if not odd:
+        return numbers, odd
+    # Few numbers beside a word are classes, of which the word may be one; but of ranks n/a is none.
+    kind = _number_kind(name, there, len(pc.unique(there)))[0]
+    classes = kind == "truth" or (kind == "whole" and not mean_nothing(odd))
+    return (values if classes else numbers), odd
 
 
 def _numbers(values: pa.Array) -> pa.Array | None:

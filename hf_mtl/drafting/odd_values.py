@@ -12,6 +12,7 @@ from hf_mtl.data.spelling import no_numbers
 _LEAST_NUMBERS = 20
 _LEAST_SHARE = 0.9
 _MOST_WORDS = 10
+_OF_NOTHING = frozenset({"n/a", "na", "none", "null", "nan", "-", "?", "unknown", "missing", "empty"})
 
 
 def odd_values(values: pa.Array) -> dict[str, int]:
@@ -25,6 +26,15 @@ def odd_values(values: pa.Array) -> dict[str, int]:
     numbers = given - sum(found.values())
     nearly_all = numbers >= max(_LEAST_NUMBERS, _LEAST_SHARE * given)
     return found if nearly_all and len(found) <= _MOST_WORDS else {}
+
+
+def mean_nothing(words: Iterable[str]) -> bool:
+    """Tell whether all words are usual spellings of a value that is not there.
+
+    Args:
+        words: Words, without blanks around them.
+    """
+    return _OF_NOTHING.issuperset(word.lower() for word in words)
 
 
 def words_in(columns: Iterable[pa.Array]) -> dict[str, int]:

@@ -65,12 +65,22 @@ def _without_words(column: Column, guess: Guess) -> Guess:
     return replace(guess, source={"missing": {column.name: list(column.odd)}}, why={**guess.why, "dataset": why})
 
 
+def _odd_class(column: Column) -> str:
+    """Say what to do where a word among few numbers is no class."""
+    missing = f"missing: {{{column.name}: {list(column.odd)}}}"
+    ranks = column.distinct - len(column.odd) > 2
+    then = "; then the numbers may be ranks, of ordinal_classification" if ranks else ""
+    return f"Among numbers {said(column.odd)}. If that is no class, dataset: {missing} leaves these rows out{then}."
+
+
 def _of_one(column: Column, texts: Texts) -> Guess:
     if column.kind == "numbers":
         guess = _without_words(column, _base(column, "regression", "its label is a number", texts, _OF_NUMBERS))
         return _with(guess, "If few numbers are ratings of a scale, ordinal_classification learns their order.")
     if column.kind == "whole":
-        return _of_whole(column, texts)
+        guess = _of_whole(column, texts)
+        instead = [_without_words(column, other) for other in guess.instead]
+        return replace(_without_words(column, guess), instead=tuple(instead))
     return _of_classes(column, texts)
 
 
@@ -82,6 +92,7 @@ def _of_classes(column: Column, texts: Texts) -> Guess:
     notes = [rare] if rare else []
     joined = _joined(column)
     notes += [joined] if joined else []
+    notes += [_odd_class(column)] if column.odd else []
     order = None if column.names else _scale(column)
     if order is None:
         return _with(guess, *notes)

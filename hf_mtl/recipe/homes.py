@@ -26,11 +26,16 @@ def with_home(mistake: Mistake, data: Mapping[str, Any]) -> Mistake:
         data: The recipe, as plain values.
     """
     path = mistake.key.split(".")
-    # What says more than the keys that are known there has been told by who knows better.
-    lists_keys = (mistake.remedy or "").startswith(("Known: ", "Of "))
-    if mistake.problem != f"unknown key '{path[-1]}'" or not lists_keys:
+    if mistake.problem != f"unknown key '{path[-1]}'":
         return mistake
-    remedy = _above(path, data) or _elsewhere(path)
+    said = mistake.remedy or ""
+    if said.startswith("It belongs to ") and ": write " in said and len(path) == 2:
+        # Deeper in this section; a key of another section itself is meant rather.
+        remedy = _of_a_section(path)
+    elif said.startswith(("Known: ", "Of ")):
+        remedy = _above(path, data) or _elsewhere(path)
+    else:  # told by who knows better
+        return mistake
     return replace(mistake, remedy=remedy) if remedy else mistake
 
 
@@ -40,7 +45,8 @@ def _above(path: list[str], data: Mapping[str, Any]) -> str | None:
     for above in _OF_TASKS:
         depth = len(above) + 1
         if tuple(path[: len(above)]) == above:
-            inside, keys = len(path) > depth + 1, _keys_of_task(_at(data, [*path[:depth], "type"]))
+            # Deeper than in a mapping of the task, as in a filter, a name may be that of anything.
+            inside, keys = len(path) == depth + 2, _keys_of_task(_at(data, [*path[:depth], "type"]))
             return _written([*path[:depth], name]) if inside and name in keys else None
     if len(path) > 2 and name in _keys_of_sections().get(path[0], ()):
         return _written([path[0], name])
@@ -49,20 +55,25 @@ def _above(path: list[str], data: Mapping[str, Any]) -> str | None:
 
 def _elsewhere(path: list[str]) -> str | None:
     """Find the key in another section, or in tasks, of a key that stands in none, or right in one or in a task."""
-    name, section = path[-1], path[0]
+    name = path[-1]
     in_task = any(tuple(path[: len(above)]) == above and len(path) == len(above) + 2 for above in _OF_TASKS)
     if len(path) > 2 and not in_task:
         return None
-    homes = [other for other, keys in _keys_of_sections().items() if name in keys and other != section]
-    if homes:
-        return _written([homes[0], name])
-    if in_task:
-        return None
+    remedy = _of_a_section(path)
+    if remedy or in_task:
+        return remedy
     if any(name in _keys_of_task(kind) for kind in task_types()):
         return f"Set it in each task: tasks.NAME.{name}."
     if name in DatasetSource.model_fields:
         return f"Set it in the dataset of each task: tasks.NAME.dataset.{name}."
     return None
+
+
+def _of_a_section(path: list[str]) -> str | None:
+    """Find the key among those of the other sections."""
+    name = path[-1]
+    homes = [section for section, keys in _keys_of_sections().items() if name in keys and section != path[0]]
+    return _written([homes[0], name]) if homes else None
 
 
 def _written(path: list[str]) -> str:

@@ -90,6 +90,21 @@ def test_an_unknown_name_is_refused_with_the_nearest_of_both_families() -> None:
         method_facts("fammo")
 
 
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("PCGrad", "pcgrad"),
+        ("GradNorm", "gradnorm"),
+        ("Nash-MTL", "nash_mtl"),
+        ("IMTL-G", "imtl_g"),
+        ("uncertainty weighting", "uw"),
+    ],
+)
+def test_a_name_as_papers_write_it_leads_to_the_method(written: str, meant: str) -> None:
+    with pytest.raises(UserError, match=rf"Did you mean '{meant}'\?"):
+        method_facts(written)
+
+
 class Bare(LossWeighting):
     """Weigh all tasks the same."""
 

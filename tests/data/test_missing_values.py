@@ -54,3 +54,9 @@ def test_a_column_that_is_not_there_and_another_format_are_mistakes(tmp_path: Pa
 def test_tasks_whose_labels_are_missing_by_other_words_read_the_same_texts(tmp_path: Path) -> None:
     tasks = [Regression(dataset=source(tmp_path, missing={"score": words})) for words in (["-"], ["n/a"])]
     assert source_of(tasks[0]) == source_of(tasks[1])
+
+
+def test_blanks_around_a_spelling_are_no_part_of_it(tmp_path: Path) -> None:
+    loaded = load_source(source(tmp_path, missing={"score": [" n/a ", "-\t"]}))
+    assert loaded.splits["train"]["score"][:] == ["0.5", None, None, "1.5", None]
+    assert loaded.notes == ("Missing values of 'score': 'n/a' in 2 rows, '-' in 2 rows.",)

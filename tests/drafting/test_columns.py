@@ -75,14 +75,18 @@ def test_numbers_among_which_a_few_words_stand_are_numbers() -> None:
     scores = [f"{i / 7:.3f}" for i in range(303)]
     spelled = {
         "score": [*scores, *["n/a", " n/a"] * 3, *["-", "unknown"]],
-        "stars": [*(str(i % 5) for i in range(305)), *["n/a"] * 6],
+        "stars": [*(str(i % 5) for i in range(305)), *["N/A"] * 6],
+        "grade": [*(str(i % 5) for i in range(305)), *["n/a", "unsure"] * 3],
+        "sarcastic": [*(str(i % 2) for i in range(305)), *["n/a"] * 6],
         "mixed": [*scores[:250], *["n/a"] * 61],
         "words": [*scores, *(f"word {i}" for i in range(8))],
     }
     looks = look_at(Dataset.from_dict({name: values[:311] for name, values in spelled.items()}), spelled=True)
     assert (looks["score"].kind, dict(looks["score"].odd)) == ("numbers", {"n/a": 6, "-": 1, "unknown": 1})
     assert looks["score"].count == 303
-    assert (looks["stars"].kind, looks["stars"].distinct) == ("classes", 6)
+    assert (looks["stars"].kind, looks["stars"].distinct, dict(looks["stars"].odd)) == ("whole", 5, {"N/A": 6})
+    assert (looks["grade"].kind, looks["grade"].distinct) == ("classes", 7), "one may be unsure"
+    assert (looks["sarcastic"].kind, looks["sarcastic"].distinct) == ("classes", 3)
     assert not looks["mixed"].odd, "a fifth are words"
     assert looks["words"].kind == "numbers"
     few = Dataset.from_dict({"score": [*scores[:19], "n/a"]})

@@ -268,6 +268,20 @@ def test_words_in_a_column_of_numbers_are_said_and_left_out(world: Path) -> None
     assert "4 rows hold 'n/a' and 1 row holds '-' in 'score', which are no numbers: by missing" in said
 
 
+def test_a_word_for_nothing_is_no_rank_and_of_another_word_it_is_said_how_it_would_be_none(world: Path) -> None:
+    rows = [{"text": f"w1 w2 w{number}", "stars": number % 5 + 1, "grade": number % 3 + 1} for number in range(80)]
+    for row in rows[:4]:
+        row.update(stars="n/a", grade="unsure")
+    files.write_csv(world / "ranks.csv", rows)
+    draft_recipe(["ranks.csv"], "ranks.yaml", "scratch")
+    text = (world / "ranks.yaml").read_text()
+    stars, grade = yaml.safe_load(text)["tasks"].values()
+    assert (stars["type"], stars["dataset"]["missing"]) == ("ordinal_classification", {"stars": ["n/a"]})
+    assert (grade["type"], "missing" in grade["dataset"]) == ("sequence_classification", False)
+    said = " ".join(text.replace("# ", "").split())
+    assert "Among numbers 4 rows hold 'unsure'. If that is no class, dataset: missing: {grade: ['unsure']}" in said
+
+
 @pytest.mark.skipif(not DATA.exists(), reason="no benchmark data beside the repository")
 def test_benchmark_files_are_guessed_as_they_are_meant(world: Path) -> None:
     given = [str(DATA / name) for name in ("tweeteval/stance", "affecteval", "glue/stsb", "ner/wnut17")]

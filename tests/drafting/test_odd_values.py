@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from hf_mtl.drafting.odd_values import odd_values, said, words_in
+from hf_mtl.drafting.odd_values import mean_nothing, odd_values, said, words_in
 
 
 def test_words_are_counted_without_their_blanks_and_empty_fields_are_none() -> None:
@@ -19,3 +19,8 @@ def test_too_many_words_are_none_that_are_odd() -> None:
 
 def test_what_is_said_counts_rows() -> None:
     assert said({"n/a": 1200, "-": 1, "?": 1}) == "1,200 rows hold 'n/a', 1 row holds '-' and 1 row holds '?'"
+
+
+def test_words_for_nothing_are_told_from_words_that_may_be_classes() -> None:
+    assert mean_nothing(["N/A", "-", "unknown"])
+    assert not mean_nothing(["n/a", "unsure"])

@@ -15,7 +15,10 @@ from hf_mtl.validation import MOST_MISTAKES
 
 RECIPE: dict[str, Any] = {
     "model": {"backbone": "some/backbone"},
-    "tasks": {"emotion": {"type": "sequence_classification", "dataset": {"path": "some/data"}}},
+    "tasks": {
+        "emotion": {"type": "sequence_classification", "dataset": {"path": "some/data"}},
+        "rating": {"type": "regression", "dataset": {"path": "some/data"}},
+    },
 }
 SCHEMA = json_schema()
 SECTIONS = ("model", "data", "mixture", "balancing", "baselines", "training")
@@ -39,7 +42,7 @@ def below(schemas: list[Any], part: str) -> list[Any]:
         node["properties"][part] for schema in schemas for node in nodes(schema) if part in node.get("properties", {})
     ]
     named = [node["additionalProperties"] for schema in schemas for node in nodes(schema) if "properties" not in node]
-    return found + (named if part in ("NAME", "emotion", "other") else [])
+    return found + (named if part in ("NAME", "emotion", "rating", "other") else [])
 
 
 def keys_at(*path: str) -> set[str]:
@@ -66,7 +69,28 @@ def told(place: tuple[str, ...], names: list[str]) -> dict[str, Mistake]:
 
 
 PLACES = [(), *((section,) for section in SECTIONS), TASK, (*TASK, "dataset"), ("data", "beside", "other")]
-NESTED = [("mixture", "anneal"), ("model", "tokenizer"), ("data", "fold"), ("data", "imbalance")]
+NESTED = [
+    ("mixture", "anneal"),
+    ("model", "tokenizer"),
+    ("data", "fold"),
+    ("data", "imbalance"),
+    (*TASK, "dataset", "filter"),
+]
+
+
+def lacking(above: list[str], place: tuple[str, ...], name: str) -> set[str]:
+    """Return the keys that a place that is not in the recipe needs beside one."""
+    given: Any = RECIPE
+    for part in above:
+        part = TASK[1] if part == "NAME" else part
+        given = given.get(part) if isinstance(given, dict) else None
+    if given is not None or tuple(above) == place[: len(above)]:
+        return set()
+    schemas: list[Any] = [SCHEMA]
+    for part in above:
+        schemas = below(schemas, part)
+    holding = [node for schema in schemas for node in nodes(schema) if name in node.get("properties", {})]
+    return {key for node in holding for key in node.get("required", ())} - {name}
 
 
 @pytest.mark.parametrize("place", [*PLACES, *NESTED], ids=".".join)
@@ -79,6 +103,7 @@ def test_the_hint_of_a_key_in_a_wrong_place_is_a_place_of_the_schema(place: tupl
             *above, last = found[1].split(".")
             assert last == name
             assert last in keys_at(*above), mistake
+            assert not lacking(above, place, last), mistake
 
 
 def test_every_key_of_a_section_or_a_task_is_found_from_any_other() -> None:
@@ -100,8 +125,20 @@ def test_every_key_of_a_section_or_a_task_is_found_from_any_other() -> None:
         ("tasks.emotion.splits", "It belongs to dataset: write tasks.emotion.dataset.splits."),
         ("model.tokenizer.pooling", "It belongs to model: write model.pooling."),
         ("training.temperature", "It belongs to mixture: write mixture.temperature."),
+        ("data.seed", "It belongs to training: write training.seed."),
     ],
 )
 def test_a_key_that_belongs_elsewhere_is_sent_there(key: str, said: str) -> None:
     *place, name = key.split(".")
     assert told(tuple(place), [name])[name].remedy == said
+
+
+@pytest.mark.parametrize("key", ["tasks.rating.labels", "tasks.rating.dataset.filter.label", "data.number"])
+def test_a_key_whose_place_is_not_sure_is_sent_nowhere(key: str) -> None:
+    *place, name = key.split(".")
+    assert (told(tuple(place), [name])[name].remedy or "").startswith("Known: ")
+
+
+def test_a_section_that_needs_other_keys_is_a_place_where_the_recipe_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(RECIPE, "data", {"fold": {"of": 5}})
+    assert told(("data",), ["number"])["number"].remedy == "It belongs to fold: write data.fold.number."
