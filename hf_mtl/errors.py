@@ -228,11 +228,14 @@ def near_names(names: Iterable[str], found: str, cutoff: float) -> list[str]:
         found: What the user wrote.
         cutoff: How alike they must be, from 0 to 1.
     """
+    known, letters = list(names), _letters(found)
     by_letters: dict[str, list[str]] = {}
-    for name in names:
+    for name in known:
         by_letters.setdefault(_letters(name), []).append(name)
-    near = get_close_matches(_letters(found), by_letters, n=5, cutoff=cutoff)
-    return [name for word in near for name in get_close_matches(found, by_letters[word], n=5, cutoff=0)][:5]
+    alike = get_close_matches(found, by_letters.get(letters, []), n=5, cutoff=0)
+    written = get_close_matches(found, known, n=5, cutoff=cutoff)  # short names are little but signs, as B-X
+    near = [name for word in get_close_matches(letters, by_letters, n=5, cutoff=cutoff) for name in by_letters[word]]
+    return list(dict.fromkeys([*alike, *written, *near]))[:5]
 
 
 def _letters(name: str) -> str:
