@@ -89,7 +89,8 @@ def check_card(hub: world.Hub, name: str, words: str) -> None:
     assert re.search(words, card), card
 
 
-@pytest.mark.parametrize("names", [("both",), pytest.param(("lora", "dora", "ia3"), marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("names", [("both", "ia3"), ("lora", "dora")])
 def test_adapters_are_pushed_and_pulled_to_the_bit(hub: world.Hub, names: tuple[str, ...], tmp_path: Path) -> None:
     here = world.Machine(hub, tmp_path / "home", tmp_path / "cwd")
     cases = {name: (backbone(CASES[name][0]), CASES[name][1]) for name in names}
