@@ -93,7 +93,9 @@ SPECS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("name", SPECS)
+@pytest.mark.parametrize(
+    "name", some_fast(SPECS, "adaptive", "feedback", "looks in phases", "temperature", "phases and switch")
+)
 @pytest.mark.parametrize("step", some_fast([2, 5], 2))
 def test_a_resumed_run_goes_on_in_the_same_bits(tmp_path: Path, name: str, step: int) -> None:
     options = {"max_steps": 10, "save_strategy": "steps", "save_steps": 1, "window_steps": 4, **SPECS[name]}
