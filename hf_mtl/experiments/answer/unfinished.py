@@ -26,13 +26,13 @@ class Unfinished:
 
     def sentence(self) -> str:
         """Say what is lacking; empty: nothing is."""
+        are = "is missing" if len(self.missing) == 1 else "are missing"
         parts = [
             f"{name_count(len(names), 'run')} {verb} ({name_classes(list(dict.fromkeys(names)), _MOST_NAMES)})"
-            for names, verb in ((self.failed, "failed"), (self.missing, "is missing"))
+            for names, verb in ((self.failed, "failed"), (self.missing, are))
             if names
         ]
-        said = " and ".join(parts).replace("runs is missing", "runs are missing")
-        return f"The study is not whole: {said}." if parts else ""
+        return f"The study is not whole: {' and '.join(parts)}." if parts else ""
 
 
 def unfinished(records: Sequence[Record], question: Question, parts: Mapping[str, int]) -> Unfinished:

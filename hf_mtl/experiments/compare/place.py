@@ -51,7 +51,7 @@ def take(study: Study, file: str | Path, say: Callable[[str], None], overwrite: 
     again = refuse_place(study, file, overwrite)
     if again:
         say(f"Recipes or data have changed; to be trained again: {_counted(again)}.")
-    folder, trials, done = study.folder, trials_of(study), _done(study.folder)
+    folder, trials, finished = study.folder, trials_of(study), _finished(study.folder)
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / ORIGIN).exists():
         write_json_atomic(folder / ORIGIN, {"study": _seen_from(folder, file)})
@@ -59,7 +59,7 @@ def take(study: Study, file: str | Path, say: Callable[[str], None], overwrite: 
         temporary.write_text(dump_yaml(resolved(study)), "utf-8")
     # So that a report in the middle of it leaves out runs of recipes that have changed since, which are still there.
     write_json_atomic(folder / TRIALS, {trial.claim: trial.identity for trial in trials})
-    _put_back(study, [trial for trial in trials if trial.identity in done], say)
+    _put_back(study, [trial for trial in trials if trial.identity in finished.get(_place_of(trial.key), ())], say)
 
 
 def refuse_place(study: Study, file: str | Path, overwrite: bool = False) -> list[str]:
@@ -106,13 +106,13 @@ def to_be_replaced(study: Study, trials: Sequence[Trial]) -> list[str]:
         trials: Its trials.
     """
     agreed, finished = _identities(study.folder / TRIALS), _finished(study.folder)
-    done = {identity for of_place in finished.values() for identity in of_place}
     return [
         trial.name
         for trial in trials
-        if trial.identity not in done
+        # By the place: another arm may have the same run, in a place of its own.
+        if (there := finished.get(_place_of(trial.key))) is not None
+        and trial.identity not in there
         and agreed.get(trial.claim) != trial.identity
-        and finished.get(_place_of(trial.key))
     ]
 
 

@@ -15,6 +15,15 @@ from tests.experiments.compare.world import write_study
 from tests.experiments.merging.singles import backbone
 
 
+def without_rows(done: Done, folder: Path) -> Ledger:
+    """The records of a study, without its comparisons by rows, in a folder of their own."""
+    ledger = Ledger(folder)
+    for record in done.ledger.results.all():
+        if record["kind"] != "rows":
+            ledger.add(record)
+    return ledger
+
+
 def test_every_arm_is_compared_with_the_reference_by_rows_once(done: Done, trials: list[Trial]) -> None:
     for _ in range(2):
         add_rows(done.study, done.ledger, trials)
@@ -48,10 +57,7 @@ def test_what_a_killed_process_has_left_out_of_the_rows_is_added(
 def test_rows_of_another_run_in_a_trials_place_are_not_compared(
     done: Done, trials: list[Trial], tmp_path: Path
 ) -> None:
-    ledger = Ledger(tmp_path)
-    for record in done.ledger.results.all():
-        if record["kind"] != "rows":
-            ledger.add(record)
+    ledger = without_rows(done, tmp_path)
     place = next(done.study.folder / trial.place for trial in trials if trial.arm.name == "uw") / TRIAL
     before = place.read_text()
     try:
@@ -78,10 +84,7 @@ def test_a_task_without_test_rows_takes_none_from_others(tmp_path: Path) -> None
 def test_with_another_reference_rows_are_compared_too_and_earlier_comparisons_stay(
     done: Done, trials: list[Trial], tmp_path: Path
 ) -> None:
-    ledger = Ledger(tmp_path)
-    for record in done.ledger.results.all():
-        if record["kind"] != "rows":
-            ledger.add(record)
+    ledger = without_rows(done, tmp_path)
     turned = replace(done.study, reference="uw")
     before = add_rows(done.study, ledger, trials)
     assert add_rows(turned, ledger, trials) == before

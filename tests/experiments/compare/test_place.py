@@ -93,6 +93,14 @@ def test_runs_of_an_arm_that_was_dropped_are_not_replaced_unasked_when_it_comes_
     assert begun(edited(path, arms=ARMS)) == []
 
 
+def test_arms_that_change_places_have_runs_of_each_other_there_which_are_not_replaced_unasked(tmp_path: Path) -> None:
+    path = write_study(tmp_path, arms=ARMS)
+    finished(path)
+    edited(path, arms={"ew": ARMS["uw"], "uw": ARMS["ew"]})
+    with pytest.raises(RunError, match="holds runs of other settings or data: 2 finished runs, ew seed 0, uw seed 0"):
+        begun(path)
+
+
 def test_what_was_allowed_for_some_settings_is_asked_again_for_others(tmp_path: Path) -> None:
     path, other, third = write_study(tmp_path, arms=ARMS), "set.training.max_steps=9", "set.training.max_steps=12"
     finished(path)
